@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * gRPC over HTTP/2 over TLS, both sides, without I/O.
+ *
+ * A connection (rpc_conn) takes the bytes that came from the peer, gives the
+ * bytes that must go to the peer, and is told the time; sockets, loops and
+ * threads belong to a driver (rpc_uv.h for a server on libuv, rpc_channel.h
+ * for a blocking client). So the same code runs under a simulator, a fault
+ * test and a fuzzer. It knows nothing of what the messages mean.
+ *
+ * Memory and threads: a connection and its calls belong to one thread. Handles
+ * are opaque. Callbacks run inside rpc_conn_recv, rpc_conn_tick or the function
+ * that caused them, never from another thread; from any callback it is allowed
+ * to send, to finish and to cancel, and never to free the connection.
+ */
+#ifndef OUTPOST_RPC_H
+#define OUTPOST_RPC_H
+
+#include "outpost/rpc_bytes.h"
+#include "outpost/rpc_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Limits (I12) ------------------------------------------------------ */
+
+enum {
+    /* Bytes of one message, before compression and after inflating: protects
+     * both ends from a message that does not fit their memory. */
+    RPC_MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
+    /* Bytes of the headers of one block (name + value + 32 each): header bombs. */
+    RPC_HEADER_BYTES_MAX = 8 * 1024,
+    /* Calls open at once on one connection that a server admits: stream floods. */
+    RPC_CALLS_MAX = 100,
+    /* Bytes queued for sending in one call before rpc_call_writable turns
+     * false: a slow reader must stall the producer, not fill the memory. */
+    RPC_SEND_QUEUE_BYTES = 2 * 1024 * 1024,
+    /* Metadata entries of one block. */
+    RPC_METADATA_MAX = 64,
+};
+
+/* ---- What comes in from outside ----------------------------------------- */
+
+/* A clock that never goes back, ms since any moment. */
+struct rpc_clock {
+    int64_t (*now_ms)(void *context);
+    void *context;
+};
+
+/* One metadata entry. A name that ends in "-bin" has a value of any bytes, and
+ * the runtime does the base64; any other value is printable ASCII. */
+struct rpc_metadata {
+    struct rpc_bytes name; /* lower case */
+    struct rpc_bytes value;
+};
+
+struct rpc_metadata_list {
+    const struct rpc_metadata *entries;
+    size_t count;
+};
+
+/* NULL: no entry of that name. The first one otherwise. */
+const struct rpc_metadata *rpc_metadata_find(struct rpc_metadata_list list, const char *name);
+
+/* ---- TLS ---------------------------------------------------------------- */
+
+/* A TLS context, shared by the connections that are made with it; it may be
+ * freed while they live. Always TLS 1.3, ALPN "h2". */
+typedef struct rpc_tls rpc_tls;
+
+struct rpc_tls_options {
+    /* PEM texts. A server needs certificate and key; a client needs ca, and
+     * certificate and key when it shows who it is. A server with ca requests a
+     * client certificate and admits a connection without one, or with a foreign
+     * one: who may call what is for the handlers (rpc_call_peer_certificate). */
+    struct rpc_bytes ca_pem;
+    struct rpc_bytes certificate_pem; /* leaf first, then the chain */
+    struct rpc_bytes key_pem;
+};
+
+struct rpc_status rpc_tls_server_new(const struct rpc_tls_options *options, rpc_tls **tls_out);
+struct rpc_status rpc_tls_client_new(const struct rpc_tls_options *options, rpc_tls **tls_out);
+void rpc_tls_free(rpc_tls *tls);
+
+/* A client's session for resumption, as bytes to keep: the last ticket that
+ * came. Empty: none yet. The view lives until the next call with this tls. */
+struct rpc_bytes rpc_tls_session_view(rpc_tls *tls);
+/* Offers a kept session with the next connection; a bad one is ignored. */
+void rpc_tls_session_offer(rpc_tls *tls, struct rpc_bytes session);
+
+/* ---- Calls, both sides --------------------------------------------------- */
+
+typedef struct rpc_conn rpc_conn;
+typedef struct rpc_call rpc_call;
+
+/* What a call tells its owner. Any member may be NULL. After on_close nothing
+ * more is called and the rpc_call is gone; on_close comes exactly once. */
+struct rpc_call_events {
+    /* Client: the server's initial metadata. */
+    void (*on_metadata)(void *context, rpc_call *call, struct rpc_metadata_list metadata);
+    /* One whole message, inflated. The bytes live until the return. */
+    void (*on_message)(void *context, rpc_call *call, struct rpc_bytes message);
+    /* Server: the client has sent all it will send. */
+    void (*on_half_close)(void *context, rpc_call *call);
+    /* rpc_call_writable turned from false to true. */
+    void (*on_writable)(void *context, rpc_call *call);
+    /* Client: the call's end, with its status and trailing metadata. Server: the
+     * call is over: after rpc_call_finish was sent, or earlier with CANCELLED
+     * (the client cancelled or is gone) or DEADLINE_EXCEEDED. */
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
+};
+
+/* Per-message compression. */
+enum rpc_encoding {
+    RPC_ENCODING_IDENTITY,
+    RPC_ENCODING_GZIP,
+    RPC_ENCODING_ZSTD,
+};
+
+/* Queues one message; the bytes are copied. Never fails for want of window:
+ * ask rpc_call_writable before producing more. A message over the limit ends
+ * the call with RESOURCE_EXHAUSTED. */
+void rpc_call_send(rpc_call *call, struct rpc_bytes message);
+
+/* False: more than RPC_SEND_QUEUE_BYTES are queued; on_writable follows. */
+bool rpc_call_writable(const rpc_call *call);
+
+/* How this call's messages are compressed from now on. A server's choice is
+ * narrowed to what the client accepts: zstd becomes gzip, gzip identity. */
+void rpc_call_set_encoding(rpc_call *call, enum rpc_encoding encoding);
+
+/* Stops and restarts the delivery of messages. While paused, windows are not
+ * reopened, so that the peer stalls. */
+void rpc_call_pause_reading(rpc_call *call);
+void rpc_call_resume_reading(rpc_call *call);
+
+/* Client: nothing more will be sent. */
+void rpc_call_half_close(rpc_call *call);
+/* Client: ends the call with CANCELLED, at both ends. */
+void rpc_call_cancel(rpc_call *call);
+
+/* Server: adds to the initial metadata; before the first message. */
+void rpc_call_add_metadata(rpc_call *call, const char *name, struct rpc_bytes value);
+/* Server: adds to the trailing metadata; before finish. */
+void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes value);
+/* Server: ends the call after what is queued. Later sends are ignored. What
+ * the client still sends is read and dropped. */
+void rpc_call_finish(rpc_call *call, struct rpc_status status);
+
+/* Server: the request's metadata; lives as long as the call. */
+struct rpc_metadata_list rpc_call_metadata(const rpc_call *call);
+/* Server: the peer's verified certificate as DER, or empty: none was shown, or
+ * it is not one of our CA's (see rpc_call_peer_certificate_foreign). */
+struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call);
+bool rpc_call_peer_certificate_foreign(const rpc_call *call);
+/* Clock time at which the deadline passes, or -1. */
+int64_t rpc_call_deadline_ms(const rpc_call *call);
+void rpc_call_set_context(rpc_call *call, void *context);
+rpc_conn *rpc_call_conn(const rpc_call *call);
+
+/* ---- Server -------------------------------------------------------------- */
+
+/* One method of a service, for a method table. on_open is called when the
+ * request's headers are there; it sets the call's events and context. */
+struct rpc_method {
+    const char *path; /* "/package.Service/Method" */
+    void (*on_open)(void *service, rpc_call *call, struct rpc_call_events *events_out,
+                    void **context_out);
+    void *service;
+};
+
+struct rpc_server_options {
+    const struct rpc_method *methods; /* live as long as any connection */
+    size_t method_count;
+    rpc_tls *tls; /* NULL: plain HTTP/2 with prior knowledge */
+    struct rpc_clock clock;
+    size_t message_bytes_max; /* of a received message */
+};
+
+void rpc_server_options_init_default(struct rpc_server_options *options);
+
+/* A connection that a client opened. NULL: no memory. */
+rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options);
+
+/* ---- Client -------------------------------------------------------------- */
+
+struct rpc_client_options {
+    const char *authority; /* "host:port", for :authority, SNI and the certificate's name */
+    rpc_tls *tls;          /* NULL: plain HTTP/2 with prior knowledge */
+    struct rpc_clock clock;
+    size_t message_bytes_max;
+    const char *user_agent;
+};
+
+void rpc_client_options_init_default(struct rpc_client_options *options);
+
+rpc_conn *rpc_client_conn_new(const struct rpc_client_options *options);
+
+struct rpc_call_options {
+    const char *path;
+    struct rpc_metadata_list metadata;
+    int64_t timeout_ms; /* from now; 0: no deadline */
+    struct rpc_call_events events;
+    void *context;
+};
+
+/* Starts a call; it may be sent to at once. NULL: no memory, or the connection
+ * is closed. */
+rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
+
+/* ---- A connection and its driver ---------------------------------------- */
+
+/* Takes bytes from the peer. Not OK: the connection is over (its calls are
+ * closed with UNAVAILABLE, or CANCELLED on a server); send what is still there,
+ * then close. */
+struct rpc_status rpc_conn_recv(rpc_conn *conn, struct rpc_bytes bytes);
+
+/* The peer closed its end, or the network did. */
+void rpc_conn_eof(rpc_conn *conn);
+
+/* Bytes for the peer, up to about 64 KB, as many frames and messages as fit
+ * (one write per turn of the loop). Empty: nothing to send now. They live until
+ * the next call on this connection; tell with rpc_conn_sent how many went. */
+struct rpc_bytes rpc_conn_pending(rpc_conn *conn);
+void rpc_conn_sent(rpc_conn *conn, size_t len);
+
+/* When rpc_conn_tick is due, on the connection's clock; -1: no timer. */
+int64_t rpc_conn_due_ms(const rpc_conn *conn);
+void rpc_conn_tick(rpc_conn *conn);
+
+/* Everything is sent and nothing more will come: close the socket. */
+bool rpc_conn_done(const rpc_conn *conn);
+
+/* Server: takes no new calls (GOAWAY), lets the open ones end. */
+void rpc_conn_drain(rpc_conn *conn);
+
+/* Closes what is open as a lost network does, then frees. */
+void rpc_conn_free(rpc_conn *conn);
+
+/* Bytes that passed, with TLS; handshake alone: until the handshake was done. */
+struct rpc_conn_bytes {
+    uint64_t sent, received;
+    uint64_t handshake_sent, handshake_received;
+};
+struct rpc_conn_bytes rpc_conn_bytes(const rpc_conn *conn);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -305,7 +305,6 @@ struct store_conflict_count {
 
 /* ---- The store ---------------------------------------------------------- */
 
-
 struct store;
 
 struct store_engine {

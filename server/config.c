@@ -79,15 +79,15 @@ static int take_setting(void *context, const char *section, const char *name, co
     return 0;
 }
 
-void config_path(const struct config *config, const char *name, char *path_out)
+void config_path(const struct config *config, const char *name, char path_out[CONFIG_PATH_LEN])
 {
-    snprintf(path_out, CONFIG_TEXT_LEN, "%s/%s", config->folder, name);
+    snprintf(path_out, CONFIG_PATH_LEN, "%s/%.60s", config->folder, name);
 }
 
 struct rpc_status config_load(const char *folder, struct config *config_out)
 {
     struct reading reading = {.config = config_out};
-    char path[CONFIG_TEXT_LEN];
+    char path[CONFIG_PATH_LEN];
 
     *config_out = (struct config){.store = "sqlite"};
     if (strlen(folder) + sizeof "/outpostd.ini" > CONFIG_TEXT_LEN)
@@ -128,7 +128,7 @@ static void print_config(FILE *file, const char *store_uri)
 
 struct rpc_status config_create(const char *folder, const char *store_uri)
 {
-    char path[CONFIG_TEXT_LEN];
+    char path[CONFIG_PATH_LEN];
 
     snprintf(path, sizeof path, "%s/outpostd.ini", folder);
     int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);

@@ -7,7 +7,7 @@
 
 #include "stream.h"
 
-enum { CONFIG_TEXT_LEN = 1024 };
+enum { CONFIG_TEXT_LEN = 1024, CONFIG_PATH_LEN = CONFIG_TEXT_LEN + 64 };
 
 struct config {
     char folder[CONFIG_TEXT_LEN]; /* the data folder, as given */
@@ -24,7 +24,7 @@ struct rpc_status config_load(const char *folder, struct config *config_out);
  * ALREADY_EXISTS: it is there, and stays as it is. */
 struct rpc_status config_create(const char *folder, const char *store_uri);
 
-/* "FOLDER/NAME"; the text must have CONFIG_TEXT_LEN bytes. */
-void config_path(const struct config *config, const char *name, char *path_out);
+/* "FOLDER/NAME" of a file in the data folder. */
+void config_path(const struct config *config, const char *name, char path_out[CONFIG_PATH_LEN]);
 
 #endif

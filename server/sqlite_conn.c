@@ -49,7 +49,7 @@ struct rpc_status sqlite_conn_status(struct sqlite_conn *conn, int code)
     case SQLITE_DONE:
         return rpc_status_ok();
     case SQLITE_FULL:
-        return rpc_status_make(RPC_UNAVAILABLE, "the server's disk is full; try later");
+        return rpc_status_make(RPC_RESOURCE_EXHAUSTED, "the server's disk is full; try later");
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         return rpc_status_make(RPC_UNAVAILABLE, "the server's store is busy; try later");

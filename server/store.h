@@ -14,7 +14,8 @@
  * calls inside its transaction, after the region counters are locked and the
  * records read (R10). An engine only reads, writes and commits.
  *
- * Errors: request->status. UNAVAILABLE means that nothing was done and that the
+ * Errors: request->status. UNAVAILABLE and RESOURCE_EXHAUSTED (a full
+ * disk) mean that nothing was done and that the
  * same request may be submitted again; everything else is final.
  */
 #ifndef OUTPOST_SERVER_STORE_H

@@ -11,7 +11,8 @@
  *   any --refuse / stream_on_close--> ENDED
  *
  * The store may owe several pushes, or one page, or one of the other answers;
- * `owed` counts them, and an ended stream frees itself when it reaches 0.
+ * `owed` counts them, and an ended stream frees itself when it reaches 0 and
+ * none of its functions is running.
  */
 #include "stream.h"
 
@@ -86,6 +87,7 @@ struct stream {
     struct record_uuid device_id;
     struct scope_device device;
     unsigned owed; /* requests that the store has not answered */
+    unsigned busy; /* entered functions: finishing a call may close it at once */
     bool closed;   /* the call is gone */
     bool half_closed;
     bool push_done;
@@ -167,9 +169,16 @@ static void forget_suppressed(struct stream *stream)
     }
 }
 
-static void free_if_over(struct stream *stream)
+/* Every way into the stream from outside is between enter and leave. */
+static void enter(struct stream *stream)
 {
-    if (!stream->closed || stream->owed > 0)
+    stream->busy++;
+}
+
+static void leave(struct stream *stream)
+{
+    stream->busy--;
+    if (!stream->closed || stream->owed > 0 || stream->busy > 0)
         return;
     forget_suppressed(stream);
     rpc_buffer_deinit(&stream->message);
@@ -201,14 +210,17 @@ static void end(struct stream *stream, struct rpc_status status)
 
 void stream_on_close(struct stream *stream)
 {
+    enter(stream);
     stream->closed = true;
     end(stream, rpc_status_ok());
-    free_if_over(stream);
+    leave(stream);
 }
 
-/* Each answer of the store comes through here first. False: nobody waits. */
+/* Each answer of the store comes through here first, and enters. False: nobody
+ * waits for it. */
 static bool store_answered(struct stream *stream, const struct store_request *request)
 {
+    enter(stream);
     stream->owed--;
     if (stream->state == STATE_ENDED)
         return false;
@@ -247,7 +259,7 @@ static void send_response(struct stream *stream, uint32_t number, const struct r
         rpc_buffer_append_bytes(&stream->message, parts[i]);
     if (stream->message.failed)
         end(stream, rpc_status_make(RPC_UNAVAILABLE, "the server is out of memory; try later"));
-    else
+    else if (stream->state != STATE_ENDED)
         stream->peer.send(stream->peer.context, rpc_buffer_view(&stream->message));
 }
 
@@ -447,13 +459,13 @@ static void hello_done(struct store_request *request)
     if (stream->state == STATE_PUSHING) {
         if (stream->has_held_message) {
             stream->has_held_message = false;
-            stream_on_message(stream, rpc_buffer_view(&stream->held_message));
+            take_message(stream, rpc_buffer_view(&stream->held_message));
         }
-        if (stream->pushes_in_flight < STREAM_PUSHES_IN_FLIGHT_MAX)
+        if (stream->state != STATE_ENDED && stream->pushes_in_flight < STREAM_PUSHES_IN_FLIGHT_MAX)
             set_paused(stream, false);
         pump(stream);
     }
-    free_if_over(stream);
+    leave(stream);
 }
 
 /* ---- Pushes -------------------------------------------------------------- */
@@ -506,7 +518,7 @@ static void push_stored(struct store_request *request)
     }
     push_batch_free(push->batch);
     free(push);
-    free_if_over(stream);
+    leave(stream);
 }
 
 static void take_push(struct stream *stream, struct rpc_bytes bytes)
@@ -707,7 +719,7 @@ static void page_done(struct store_request *request)
     store_page_deinit(&stream->page);
     if (stream->state == STATE_PULLING)
         pump(stream);
-    free_if_over(stream);
+    leave(stream);
 }
 
 /* ---- Caught up ----------------------------------------------------------- */
@@ -784,7 +796,7 @@ static void caught_up_done(struct store_request *request)
         }
         pump(stream);
     }
-    free_if_over(stream);
+    leave(stream);
 }
 
 /* ---- Following ----------------------------------------------------------- */
@@ -804,10 +816,12 @@ void stream_wake(struct stream *stream, const struct record_uuid *region_id, uin
 
     if (stream->state != STATE_FOLLOWING || region == NULL || seq <= region->at.seq)
         return;
+    enter(stream);
     stream->behind[region - stream->cursor.regions] = true;
     stream->pulling = 0;
     set_state(stream, STATE_PULLING);
     pump(stream);
+    leave(stream);
 }
 
 /* ---- The next step ------------------------------------------------------- */

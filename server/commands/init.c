@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outpostd init: a data folder from nothing. The configuration is written
+ * last, so that a half-made folder is never taken for a whole one; what was
+ * made before a fault stays, and a second init goes on from there.
+ */
+#include "command.h"
+
+#include "ca.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+static struct rpc_status make_folder(const char *folder)
+{
+    if (mkdir(folder, 0700) == 0 || errno == EEXIST)
+        return rpc_status_ok();
+    return rpc_status_make(RPC_RESOURCE_EXHAUSTED, "make the folder %s: %s", folder,
+                           strerror(errno));
+}
+
+/* A part that is there already is left as it is. */
+static void keep_existing(struct rpc_status *status)
+{
+    if (status->code == RPC_ALREADY_EXISTS)
+        *status = rpc_status_ok();
+}
+
+struct rpc_status command_init(struct command *command)
+{
+    const struct command_line *line = command->line;
+    const char *store_uri = line->store_uri != NULL ? line->store_uri : "sqlite";
+    struct store_options options = {.roles = command->roles};
+    struct config existing;
+    char path[CONFIG_PATH_LEN];
+
+    if (strlen(line->data) >= CONFIG_TEXT_LEN)
+        return command_usage("--data: the path is too long");
+    if (strcmp(store_uri, "sqlite") != 0)
+        return command_usage("--store: this outpostd knows sqlite");
+    strcpy(command->config.folder, line->data);
+    struct rpc_status status = config_load(line->data, &existing);
+    if (status.code != RPC_NOT_FOUND)
+        return rpc_status_make(RPC_ALREADY_EXISTS,
+                               "%s is set up already: outpostd init overwrites nothing",
+                               line->data);
+    status = make_folder(line->data);
+    if (rpc_ok(&status))
+        status = ca_create(line->data);
+    keep_existing(&status);
+    if (rpc_ok(&status))
+        status = ca_create_server(line->data, line->hosts, line->host_count);
+    keep_existing(&status);
+    if (rpc_ok(&status)) {
+        config_path(&command->config, "outpost.db", path);
+        status = store_sqlite_open(path, true, &options, &command->store);
+    }
+    if (rpc_ok(&status))
+        status = config_create(line->data, store_uri);
+    if (status.code == RPC_UNAVAILABLE)
+        status.code = RPC_RESOURCE_EXHAUSTED; /* here: a disk, not a peer */
+    if (!rpc_ok(&status))
+        return status;
+    json_object_set_new(command->result, "data", json_string(line->data));
+    json_object_set_new(command->result, "store", json_string(store_uri));
+    config_path(&command->config, "ca.pem", path);
+    json_object_set_new(command->result, "ca", json_string(path));
+    return status;
+}

@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outpostd: the command line.
+ */
+#include "command.h"
+
+#include "serve.h"
+
+#include "outpost/v1/schema.gen.h"
+
+#include <getopt.h>
+#include <openssl/rand.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <time.h>
+
+static const struct entry {
+    const char *name;
+    struct rpc_status (*run)(struct command *command);
+    bool needs_store;
+    const char *usage;
+    const char *help;
+} entries[] = {
+    {"init", command_init, false, "init --data DIR [--store sqlite] [--host NAME]...",
+     "Sets up DIR: outpostd.ini, the CA (ca.pem), the server's certificate for localhost and\n"
+     "each NAME, and the store. Overwrites nothing."},
+    {"serve", command_serve, false, "serve --data DIR [--listen ADDR:PORT]",
+     "Serves devices until SIGTERM. Prints `listening on ADDR:PORT` when ready; port 0 picks\n"
+     "a free one."},
+    {"import", command_import, true, "import synthea CSVDIR --data DIR [--regions state|city]",
+     "Imports organizations.csv of a Synthea export as facilities, with a sync region for\n"
+     "each state (default) or each city. Importing twice changes nothing."},
+    {"enrol", command_enrol, true, "enrol --data DIR --facility ID [--admin]",
+     "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
+     "minutes. With --admin the device may write facilities and regions."},
+    {"device", command_device, true, "device list | revoke ID   --data DIR",
+     "Lists the enrolled devices, or refuses one from its next sync on."},
+    {"region", command_region, true, "region list | add FIELD=VALUE... [--id ID]   --data DIR",
+     "Lists the sync regions, or adds one (region add name=\"North block\")."},
+    {"facility", command_facility, true,
+     "facility list | add FIELD=VALUE... [--id ID]   --data DIR",
+     "Lists the facilities, or adds one (facility add name=... sync_region_id=ID)."},
+    {"history", command_history, true, "history TYPE ID --data DIR",
+     "Every accepted change of one record, oldest first: TYPE is a table's name, such as\n"
+     "patient."},
+    {"quarantine", command_quarantine, true, "quarantine list --data DIR",
+     "What could not be accepted, and why. Values are not shown."},
+    {"status", command_status, true, "status --data DIR",
+     "The store, its regions with their digests, and what waits for a person."},
+    {"verify", command_verify, true, "verify --data DIR",
+     "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
+     "code 65 when anything does not agree."},
+};
+
+enum { ENTRY_COUNT = sizeof entries / sizeof entries[0] };
+
+/* ---- Pieces --------------------------------------------------------------- */
+
+/* Usage errors travel as OUT_OF_RANGE, which nothing else here gives. */
+struct rpc_status command_usage(const char *format, ...)
+{
+    struct rpc_status status = {.code = RPC_OUT_OF_RANGE};
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(status.message, sizeof status.message, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+const char *command_word(const struct command *command, size_t index)
+{
+    return index < command->line->word_count ? command->line->words[index] : NULL;
+}
+
+struct rpc_status command_parse_id(const char *what, const char *text, struct record_uuid *id_out)
+{
+    if (text == NULL)
+        return command_usage("%s is missing", what);
+    if (!record_uuid_parse(text, id_out))
+        return command_usage("%s must be a UUID such as 6f757470-6f73-5470-8000-6f7574706f73",
+                             what);
+    return rpc_status_ok();
+}
+
+json_t *command_id_json(const struct record_uuid *id)
+{
+    char text[RECORD_UUID_TEXT_LEN + 1];
+
+    record_uuid_format(id, text);
+    return json_string(text);
+}
+
+json_t *command_digest_json(uint64_t digest)
+{
+    return json_sprintf("%016llx", (unsigned long long)digest);
+}
+
+struct rpc_status command_run(struct command *command, struct store_request *request,
+                              enum store_kind kind)
+{
+    request->kind = kind;
+    return store_run(command->store, request);
+}
+
+int64_t command_time_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void command_random(uint8_t *bytes, size_t len)
+{
+    if (RAND_bytes(bytes, (int)len) != 1)
+        abort();
+}
+
+struct rpc_status command_serve(struct command *command)
+{
+    return serve(&command->config, command->line->listen);
+}
+
+/* ---- Output --------------------------------------------------------------- */
+
+static void print_scalar(const json_t *value)
+{
+    if (json_is_string(value))
+        printf("%s", json_string_value(value));
+    else if (json_is_integer(value))
+        printf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        printf("%g", json_real_value(value));
+    else if (json_is_boolean(value))
+        printf("%s", json_is_true(value) ? "yes" : "no");
+}
+
+/* A list of objects: a line of names, then a line each, tabs between. */
+static void print_table(const json_t *rows)
+{
+    size_t index;
+    json_t *row, *value;
+    const char *name;
+
+    json_array_foreach (rows, index, row) {
+        const char *tab = "";
+        if (index == 0) {
+            json_object_foreach (row, name, value) {
+                printf("%s%s", tab, name);
+                tab = "\t";
+            }
+            printf("\n");
+        }
+        tab = "";
+        json_object_foreach (row, name, value) {
+            printf("%s", tab);
+            print_scalar(value);
+            tab = "\t";
+        }
+        printf("\n");
+    }
+}
+
+static void print_text(const struct command *command)
+{
+    const char *name;
+    json_t *value;
+
+    if (command->plain != NULL) {
+        print_scalar(json_object_get(command->result, command->plain));
+        printf("\n");
+        return;
+    }
+    json_object_foreach (command->result, name, value) {
+        if (json_is_array(value)) {
+            print_table(value);
+        } else if (!json_is_null(value)) {
+            printf("%s: ", name);
+            print_scalar(value);
+            printf("\n");
+        }
+    }
+}
+
+static int exit_code(enum rpc_code code)
+{
+    switch (code) {
+    case RPC_OK:
+        return EX_OK;
+    case RPC_OUT_OF_RANGE:
+        return EX_USAGE;
+    case RPC_INVALID_ARGUMENT:
+    case RPC_NOT_FOUND:
+    case RPC_ALREADY_EXISTS:
+    case RPC_FAILED_PRECONDITION:
+        return EX_DATAERR;
+    case RPC_RESOURCE_EXHAUSTED:
+    case RPC_DATA_LOSS:
+        return EX_IOERR;
+    case RPC_UNAVAILABLE:
+        return EX_TEMPFAIL;
+    case RPC_PERMISSION_DENIED:
+    case RPC_UNAUTHENTICATED:
+        return EX_NOPERM;
+    default:
+        return EX_SOFTWARE;
+    }
+}
+
+static int report(struct command *command, const struct rpc_status *status)
+{
+    bool ok = rpc_ok(status);
+
+    if (command->line->json && command->result != NULL) {
+        json_object_set_new(command->result, "error",
+                            ok ? json_null()
+                               : json_pack("{s:s,s:s}", "code",
+                                           status->code == RPC_OUT_OF_RANGE
+                                               ? "USAGE"
+                                               : rpc_code_name(status->code),
+                                           "message", status->message));
+        json_dumpf(command->result, stdout, JSON_INDENT(2));
+        printf("\n");
+    } else if (ok && command->result != NULL) {
+        print_text(command);
+    }
+    if (!ok)
+        fprintf(stderr, "outpostd: %s\n", status->message);
+    if (fflush(stdout) != 0 && ok)
+        return EX_IOERR;
+    return exit_code(status->code);
+}
+
+static void print_help(FILE *file)
+{
+    fprintf(file, "outpostd: the server of Outpost, offline-native sync of health records.\n\n");
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
+        fprintf(file, "  outpostd %s\n", entries[i].usage);
+    fprintf(file, "\nEach takes --json (one object on standard output) and --help.\n"
+                  "Exit codes: 0 done, 64 usage, 65 bad input or verify failed, 70 bug,\n"
+                  "74 disk full or I/O, 75 try later, 77 denied.\n");
+}
+
+/* ---- The line ------------------------------------------------------------- */
+
+enum option {
+    OPTION_HELP = 256,
+    OPTION_DATA,
+    OPTION_STORE,
+    OPTION_LISTEN,
+    OPTION_FACILITY,
+    OPTION_REGIONS,
+    OPTION_ID,
+    OPTION_HOST,
+    OPTION_ADMIN,
+    OPTION_JSON,
+};
+
+static const struct option options[] = {
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"store", required_argument, NULL, OPTION_STORE},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"facility", required_argument, NULL, OPTION_FACILITY},
+    {"regions", required_argument, NULL, OPTION_REGIONS},
+    {"id", required_argument, NULL, OPTION_ID},
+    {"host", required_argument, NULL, OPTION_HOST},
+    {"admin", no_argument, NULL, OPTION_ADMIN},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {NULL, 0, NULL, 0},
+};
+
+/* False: the line is wrong (getopt has said why), or --help was given. */
+static bool take_option(int option, struct command_line *line, bool *help_out)
+{
+    switch (option) {
+    case OPTION_HELP:
+        *help_out = true;
+        return true;
+    case OPTION_DATA:
+        line->data = optarg;
+        return true;
+    case OPTION_STORE:
+        line->store_uri = optarg;
+        return true;
+    case OPTION_LISTEN:
+        line->listen = optarg;
+        return true;
+    case OPTION_FACILITY:
+        line->facility = optarg;
+        return true;
+    case OPTION_REGIONS:
+        line->regions = optarg;
+        return true;
+    case OPTION_ID:
+        line->id = optarg;
+        return true;
+    case OPTION_HOST:
+        if (line->host_count == COMMAND_HOSTS_MAX)
+            return false;
+        line->hosts[line->host_count++] = optarg;
+        return true;
+    case OPTION_ADMIN:
+        line->admin = true;
+        return true;
+    case OPTION_JSON:
+        line->json = true;
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool take_line(int argc, char **argv, struct command_line *line, bool *help_out)
+{
+    int option;
+
+    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
+        if (!take_option(option, line, help_out))
+            return false;
+    for (int i = optind; i < argc; i++) {
+        if (line->word_count == COMMAND_WORDS_MAX)
+            return false;
+        line->words[line->word_count++] = argv[i];
+    }
+    return true;
+}
+
+static struct rpc_status run(struct command *command, const struct entry *entry)
+{
+    struct store_options store_options = {0};
+    struct rpc_status status;
+
+    if (command->line->data == NULL)
+        return command_usage("--data DIR is missing: outpostd %s", entry->usage);
+    command->hasher = record_hasher_new();
+    command->result = json_object();
+    if (command->hasher == NULL || command->result == NULL ||
+        !scope_roles_find(&outpost_v1_schema, &command->roles))
+        return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
+    if (entry->run != command_init) {
+        status = config_load(command->line->data, &command->config);
+        if (!rpc_ok(&status))
+            return status;
+    }
+    if (entry->needs_store) {
+        store_options.roles = command->roles;
+        status = serve_open_store(&command->config, &store_options, &command->store);
+        if (!rpc_ok(&status))
+            return status;
+    }
+    return entry->run(command);
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {0};
+    struct command command = {.line = &line};
+    const struct entry *entry = NULL;
+    bool help = false;
+
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        print_help(argc < 2 ? stderr : stdout);
+        return argc < 2 ? EX_USAGE : EX_OK;
+    }
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
+        if (strcmp(argv[1], entries[i].name) == 0)
+            entry = &entries[i];
+    if (entry == NULL) {
+        fprintf(stderr, "outpostd: there is no command \"%s\": see outpostd --help\n", argv[1]);
+        return EX_USAGE;
+    }
+    if (!take_line(argc - 1, argv + 1, &line, &help)) {
+        fprintf(stderr, "outpostd: usage: outpostd %s\n", entry->usage);
+        return EX_USAGE;
+    }
+    if (help) {
+        printf("usage: outpostd %s\n\n%s\n", entry->usage, entry->help);
+        return EX_OK;
+    }
+    struct rpc_status status = run(&command, entry);
+    int code = entry->run == command_serve && rpc_ok(&status) ? EX_OK : report(&command, &status);
+    store_close(command.store);
+    record_hasher_free(command.hasher);
+    json_decref(command.result);
+    return code;
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outpostd region and outpostd facility: the global records, by the tables of
+ * the schema.
+ */
+#include "global_write.h"
+#include "record_json.h"
+
+enum { ADD_ARENA_BYTES = 1024 * 1024 };
+
+/* ---- list ----------------------------------------------------------------- */
+
+static void add_row(json_t *rows, const struct record_type *type, const char *id_name,
+                    struct rpc_bytes record)
+{
+    struct record_image image;
+    struct record_body body;
+
+    if (!record_image_parse(record, &image) || image.key.type != type->number ||
+        !record_body_parse(image.body, &body))
+        return;
+    json_t *row = json_object();
+    json_object_set_new(row, id_name, command_id_json(&image.key.id));
+    record_json_add(row, type, &body);
+    json_array_append_new(rows, row);
+}
+
+/* Pages through the global records; each page is decoded and let go. */
+static struct rpc_status list(struct command *command, const struct record_type *type,
+                              const char *rows_name, const char *id_name)
+{
+    json_t *rows = json_array();
+    struct record_key after = {.type = 0};
+    bool at_end = false;
+    struct rpc_status status = rpc_status_ok();
+
+    json_object_set_new(command->result, rows_name, rows);
+    while (rpc_ok(&status) && !at_end) {
+        struct store_page page = {.snapshot = true, .after = after};
+        struct wire_field field;
+        status = command_run(command, &page.request, STORE_PAGE);
+        struct wire_reader reader = wire_reader_over(rpc_buffer_view(&page.encoded));
+        while (rpc_ok(&status) && wire_read(&reader, &field) == WIRE_FIELD)
+            add_row(rows, type, id_name, field.bytes);
+        at_end = page.at_end || page.row_count == 0;
+        if (!at_end)
+            after = page.rows[page.row_count - 1].key;
+        store_page_deinit(&page);
+    }
+    return status;
+}
+
+/* ---- add ------------------------------------------------------------------ */
+
+static struct rpc_status add(struct command *command, const struct record_type *type,
+                             const char *id_name)
+{
+    struct global_write write;
+    struct record_uuid id;
+    struct record_body body = {0};
+    struct arena arena;
+    uint8_t random[RECORD_UUID_LEN];
+    struct rpc_status status = rpc_status_ok();
+
+    command_random(random, sizeof random);
+    id = record_uuid_v4(random);
+    if (command->line->id != NULL)
+        status = command_parse_id("--id", command->line->id, &id);
+    arena_init(&arena, ADD_ARENA_BYTES);
+    for (size_t i = 1; rpc_ok(&status) && i < command->line->word_count; i++)
+        status = record_json_set(type, command->line->words[i], &arena, &body);
+    if (rpc_ok(&status) && body.count == 0)
+        status = command_usage("usage: outpostd %s add FIELD=VALUE... --data DIR",
+                               type == command->roles.region ? "region" : "facility");
+    if (rpc_ok(&status))
+        status = global_write_begin(command, &write);
+    if (rpc_ok(&status)) {
+        status = global_write_put(&write, type, &id, &body);
+        struct rpc_status ended = global_write_end(&write);
+        if (rpc_ok(&status))
+            status = ended;
+    }
+    arena_deinit(&arena);
+    if (rpc_ok(&status)) {
+        json_object_set_new(command->result, id_name, command_id_json(&id));
+        command->plain = id_name;
+    }
+    return status;
+}
+
+/* ---- The two commands ------------------------------------------------------ */
+
+struct rpc_status command_region(struct command *command)
+{
+    const char *verb = command_word(command, 0);
+
+    if (verb != NULL && strcmp(verb, "list") == 0)
+        return list(command, command->roles.region, "regions", "region_id");
+    if (verb != NULL && strcmp(verb, "add") == 0)
+        return add(command, command->roles.region, "region_id");
+    return command_usage("usage: outpostd region list | add FIELD=VALUE... [--id ID]   --data DIR");
+}
+
+struct rpc_status command_facility(struct command *command)
+{
+    const char *verb = command_word(command, 0);
+
+    if (verb != NULL && strcmp(verb, "list") == 0)
+        return list(command, command->roles.facility, "facilities", "facility_id");
+    if (verb != NULL && strcmp(verb, "add") == 0)
+        return add(command, command->roles.facility, "facility_id");
+    return command_usage(
+        "usage: outpostd facility list | add FIELD=VALUE... [--id ID]   --data DIR");
+}

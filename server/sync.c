@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sync.h"
+
+#include "ca.h"
+
+#include <stdlib.h>
+
+struct sync_call {
+    struct sync_service *service;
+    rpc_call *call;
+    struct stream *stream;
+    struct sync_call *next, **place;
+};
+
+/* ---- The stream's other end ----------------------------------------------- */
+
+static void peer_send(void *context, struct rpc_bytes message)
+{
+    rpc_call_send(((struct sync_call *)context)->call, message);
+}
+
+static bool peer_writable(void *context)
+{
+    return rpc_call_writable(((struct sync_call *)context)->call);
+}
+
+static void peer_pause_reading(void *context)
+{
+    rpc_call_pause_reading(((struct sync_call *)context)->call);
+}
+
+static void peer_resume_reading(void *context)
+{
+    rpc_call_resume_reading(((struct sync_call *)context)->call);
+}
+
+static void peer_finish(void *context, struct rpc_status status)
+{
+    rpc_call_finish(((struct sync_call *)context)->call, status);
+}
+
+/* ---- Calls ---------------------------------------------------------------- */
+
+static struct rpc_status who_calls(rpc_call *call, struct record_uuid *device_id_out)
+{
+    if (rpc_call_peer_certificate_foreign(call))
+        return rpc_status_make(RPC_UNAUTHENTICATED,
+                               "the client certificate is not of this server's CA: enrol the"
+                               " device here");
+    if (!ca_device_of(rpc_call_peer_certificate(call), device_id_out))
+        return rpc_status_make(RPC_UNAUTHENTICATED,
+                               "Sync needs the client certificate of an enrolled device: enrol it"
+                               " first");
+    return rpc_status_ok();
+}
+
+static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
+                                  const struct record_uuid *device_id)
+{
+    struct sync_call *self = calloc(1, sizeof *self);
+    struct stream_peer peer = {
+        .send = peer_send,
+        .writable = peer_writable,
+        .pause_reading = peer_pause_reading,
+        .resume_reading = peer_resume_reading,
+        .finish = peer_finish,
+        .context = self,
+    };
+
+    if (self == NULL)
+        return NULL;
+    self->service = service;
+    self->call = call;
+    self->stream = stream_new(service->streams, &peer, device_id);
+    if (self->stream == NULL) {
+        free(self);
+        return NULL;
+    }
+    self->place = &service->calls;
+    self->next = service->calls;
+    if (self->next != NULL)
+        self->next->place = &self->next;
+    service->calls = self;
+    return self;
+}
+
+static void on_open(void *context, rpc_call *call, void **context_out)
+{
+    struct record_uuid device_id;
+    struct rpc_status status = who_calls(call, &device_id);
+    struct sync_call *self = NULL;
+
+    if (rpc_ok(&status)) {
+        self = call_new(context, call, &device_id);
+        if (self == NULL)
+            status = rpc_status_make(RPC_UNAVAILABLE, "the server is out of memory; try later");
+    }
+    *context_out = self;
+    if (self == NULL)
+        rpc_call_finish(call, status);
+    else
+        rpc_call_set_encoding(call, RPC_ENCODING_ZSTD);
+}
+
+static void on_request_bytes(void *context, rpc_call *call, struct rpc_bytes request)
+{
+    struct sync_call *self = context;
+
+    (void)call;
+    if (self != NULL)
+        stream_on_message(self->stream, request);
+}
+
+static void on_half_close(void *context, rpc_call *call)
+{
+    struct sync_call *self = context;
+
+    (void)call;
+    if (self != NULL)
+        stream_on_half_close(self->stream);
+}
+
+static void on_writable(void *context, rpc_call *call)
+{
+    struct sync_call *self = context;
+
+    (void)call;
+    if (self != NULL)
+        stream_on_writable(self->stream);
+}
+
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+{
+    struct sync_call *self = context;
+
+    (void)call;
+    (void)status;
+    if (self == NULL)
+        return;
+    stream_on_close(self->stream);
+    *self->place = self->next;
+    if (self->next != NULL)
+        self->next->place = self->place;
+    free(self);
+}
+
+void sync_handlers(struct sync_service *service,
+                   struct outpost_v1_sync_service_handlers *handlers_out)
+{
+    *handlers_out = (struct outpost_v1_sync_service_handlers){
+        .service = service,
+        .sync =
+            {
+                .on_open = on_open,
+                .on_request_bytes = on_request_bytes,
+                .on_half_close = on_half_close,
+                .on_writable = on_writable,
+                .on_close = on_close,
+            },
+    };
+}
+
+/* ---- Followers ------------------------------------------------------------ */
+
+static void wake_followers(struct sync_service *service, const struct store_head *head)
+{
+    struct sync_call *next;
+
+    for (struct sync_call *call = service->calls; call != NULL; call = next) {
+        next = call->next;
+        stream_wake(call->stream, &head->region_id, head->last.seq);
+    }
+}
+
+static void heads_done(struct store_request *request)
+{
+    struct sync_service *service = request->owner;
+
+    service->asking = false;
+    if (rpc_ok(&request->status))
+        for (size_t i = 0; i < service->heads.head_count; i++)
+            wake_followers(service, &service->heads.heads[i]);
+    store_heads_deinit(&service->heads);
+    free(service->watched);
+    service->watched = NULL;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    return record_uuid_compare(a, b);
+}
+
+/* The regions of all followers, each once. */
+static size_t watched_regions(const struct sync_service *service, struct record_uuid **regions_out)
+{
+    size_t count = 0, kept = 0;
+
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        count += 2;
+    struct record_uuid *regions = calloc(count + 1, sizeof *regions);
+    if (regions == NULL)
+        return 0;
+    count = 0;
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        if (stream_is_following(call->stream, &regions[count]))
+            count += 2;
+    qsort(regions, count, sizeof *regions, compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || record_uuid_compare(&regions[kept - 1], &regions[i]) != 0)
+            regions[kept++] = regions[i];
+    *regions_out = regions;
+    return kept;
+}
+
+void sync_poll_followers(struct sync_service *service)
+{
+    if (service->asking || service->calls == NULL)
+        return;
+    size_t count = watched_regions(service, &service->watched);
+    if (count == 0) {
+        free(service->watched);
+        service->watched = NULL;
+        return;
+    }
+    service->asking = true;
+    service->heads = (struct store_heads){
+        .request = {.kind = STORE_HEADS, .done = heads_done, .owner = service},
+        .region_count = count,
+        .regions = service->watched,
+    };
+    store_submit(service->streams->store, &service->heads.request);
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Sync: the service's calls become streams. Who calls is read from the client
+ * certificate; without a good one a call ends before a stream exists (I7).
+ */
+#ifndef OUTPOST_SERVER_SYNC_H
+#define OUTPOST_SERVER_SYNC_H
+
+#include "stream.h"
+
+#include "outpost/v1/sync.rpc.h"
+
+struct sync_call;
+
+struct sync_service {
+    struct stream_service *streams;
+    struct sync_call *calls; /* open ones */
+    struct store_heads heads;
+    struct record_uuid *watched; /* the regions of the question under way */
+    bool asking;
+};
+
+/* Fills in the handlers; the service lives as long as any connection. */
+void sync_handlers(struct sync_service *service,
+                   struct outpost_v1_sync_service_handlers *handlers_out);
+
+/* Looks for changes in the regions of following streams, made by anybody (this
+ * process, another one, a command), and wakes those that have some. To be
+ * called every SYNC_FOLLOW_INTERVAL_MS. */
+enum { SYNC_FOLLOW_INTERVAL_MS = 200 };
+void sync_poll_followers(struct sync_service *service);
+
+#endif

@@ -9,6 +9,8 @@
 
 #include "outpost/synthea_csv.h"
 
+#include <stdlib.h>
+
 enum column {
     COLUMN_ID,
     COLUMN_CITY,
@@ -43,7 +45,37 @@ struct importing {
     struct arena arena; /* of one row */
     bool by_city;
     size_t facilities;
+    struct region_seen *regions; /* put already */
 };
+
+struct region_seen {
+    struct record_uuid id;
+    UT_hash_handle hh;
+};
+
+/* True the first time that a region comes by. */
+static bool region_is_new(struct importing *importing, const struct record_uuid *id)
+{
+    struct region_seen *seen;
+
+    HASH_FIND(hh, importing->regions, id, sizeof *id, seen);
+    if (seen != NULL || (seen = calloc(1, sizeof *seen)) == NULL)
+        return false;
+    seen->id = *id;
+    HASH_ADD(hh, importing->regions, id, sizeof *id, seen);
+    return true;
+}
+
+static void regions_forget(struct importing *importing)
+{
+    struct region_seen *seen, *next;
+
+    HASH_ITER(hh, importing->regions, seen, next)
+    {
+        HASH_DEL(importing->regions, seen);
+        free(seen);
+    }
+}
 
 static struct rpc_status bad_row(const struct synthea_csv *csv, size_t line, const char *what)
 {
@@ -69,6 +101,8 @@ static struct rpc_status put_region(struct importing *importing, const struct sy
              row->values[COLUMN_STATE], row->values[COLUMN_CITY]);
     if (!record_uuid_v5(rpc_bytes_view(key, strlen(key)), id_out))
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
+    if (!region_is_new(importing, id_out))
+        return rpc_status_ok();
     struct rpc_status status = record_json_parse(name, text, &importing->arena, &value);
     if (!rpc_ok(&status))
         return status;
@@ -161,6 +195,7 @@ struct rpc_status command_import(struct command *command)
     if (!importing.by_city && strcmp(regions, "state") != 0)
         return command_usage("--regions must be state or city");
     struct rpc_status status = import_organizations(&importing, folder);
+    regions_forget(&importing);
     if (!rpc_ok(&status))
         return status;
     json_object_set_new(command->result, "facilities",

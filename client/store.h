@@ -57,7 +57,12 @@
                         " AND NOT EXISTS (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type" \
                         " AND r.family_id = p.family_id AND r.id = p.id"                          \
                         " AND r.generation = p.generation)"                                       \
-                        " ORDER BY p.family_id, p.id LIMIT ?4")                                   \
+                        " ORDER BY p.family_id, p.id LIMIT 256")                                  \
+    X(PENDING_ANY, "SELECT 1 FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM"              \
+                   " outpost_outbox o WHERE o.type = p.type AND o.family_id = p.family_id"        \
+                   " AND o.id = p.id) AND NOT EXISTS (SELECT 1 FROM outpost_rejected r"           \
+                   " WHERE r.type = p.type AND r.family_id = p.family_id AND r.id = p.id"         \
+                   " AND r.generation = p.generation) LIMIT 1")                                   \
     X(HELD_GET, "SELECT version, deleted, stamp, body FROM outpost_held" STORE_KEY)               \
     X(HELD_PUT, "INSERT OR REPLACE INTO outpost_held (type, family_id, id, version, deleted,"     \
                 " stamp, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                              \

@@ -158,7 +158,8 @@ static void add_mark(const struct device_sql *sql, const char *row)
 static void add_id_check(const struct device_sql *sql, const char *column, const char *advice)
 {
     text_add(sql->text,
-             "  SELECT RAISE(ABORT, '%s.%s must be a BLOB of 16 bytes%s')\n"
+             "  SELECT RAISE(ABORT,\n"
+             "    '%s.%s must be a BLOB of 16 bytes%s')\n"
              "    WHERE typeof(NEW.%s) <> 'blob' OR length(NEW.%s) <> 16;\n",
              sql->type->table, column, advice, column, column);
 }
@@ -166,7 +167,8 @@ static void add_id_check(const struct device_sql *sql, const char *column, const
 static void add_id_constant(const struct device_sql *sql, const char *column)
 {
     text_add(sql->text,
-             "  SELECT RAISE(ABORT, '%s.%s never changes: delete the row, insert another')\n"
+             "  SELECT RAISE(ABORT,\n"
+             "    '%s.%s never changes: delete the row and insert another')\n"
              "    WHERE NEW.%s IS NOT OLD.%s;\n",
              sql->type->table, column, column, column);
 }

@@ -81,7 +81,7 @@ static bool generate(const Plugin__Request *request, struct output *output)
     }
     if (schema.tables.type_count > 0)
         emit_tables(output, &schema);
-    return true;
+    return emit_stubs(output, request);
 }
 
 static Plugin__Request *read_request(void)

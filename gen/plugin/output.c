@@ -81,23 +81,47 @@ static size_t text_column(const struct text *text)
     return column;
 }
 
+/* What follows an item on its line. */
+static size_t item_end(size_t item, size_t item_count, const char *tail)
+{
+    return item + 1 == item_count ? strlen(tail) : strlen(",");
+}
+
 void text_add_parameters(struct text *text, const char *head, const char *const *items,
                          size_t item_count, const char *tail)
 {
     text_add(text, "%s", head);
     size_t indent = text_column(text);
+    bool aligned = true;
 
+    for (size_t i = 0; i < item_count; i++)
+        if (indent + strlen(items[i]) + item_end(i, item_count, tail) > OUTPUT_COLUMNS)
+            aligned = false;
+    if (!aligned) {
+        indent = strspn(head, " ") + OUTPUT_INDENT;
+        text_add(text, "\n%*s", (int)indent, "");
+    }
     for (size_t i = 0; i < item_count; i++) {
-        bool last = i + 1 == item_count;
-        size_t len = strlen(items[i]) + (last ? strlen(tail) : strlen(","));
+        size_t len = strlen(items[i]) + item_end(i, item_count, tail);
         bool first_of_line = text_column(text) == indent;
         if (!first_of_line && text_column(text) + strlen(" ") + len > OUTPUT_COLUMNS)
             text_add(text, "\n%*s", (int)indent, "");
         else if (!first_of_line)
             text_add(text, " ");
-        text_add(text, "%s%s", items[i], last ? "" : ",");
+        text_add(text, "%s%s", items[i], i + 1 < item_count ? "," : "");
     }
     text_add(text, "%s\n", tail);
+}
+
+void text_add_assignment(struct text *text, const char *left, const char *right)
+{
+    size_t len = strlen(left) + strlen(" = ") + strlen(right) + strlen(";");
+    int indent = (int)strspn(left, " ") + OUTPUT_INDENT;
+
+    if (len <= OUTPUT_COLUMNS)
+        text_add(text, "%s = %s;\n", left, right);
+    else
+        text_add(text, "%s =\n%*s%s;\n", left, indent, "", right);
 }
 
 void text_add_words(struct text *text, const char *words, const char *indent, size_t columns)

@@ -16,6 +16,7 @@
 enum {
     /* The project's column limit, .clang-format's. */
     OUTPUT_COLUMNS = 100,
+    OUTPUT_INDENT = 4,
     /* Files that one run writes: protects from a wild file list. */
     OUTPUT_FILES_MAX = 256,
 };
@@ -35,9 +36,13 @@ void text_add_bytes(struct text *text, const char *data, size_t len);
 void text_deinit(struct text *text);
 
 /* Adds "head" and the items of a parameter list, broken before the column limit
- * and aligned as clang-format does, then "tail". head ends with the bracket. */
+ * as clang-format does: aligned to the bracket at head's end, or one step in
+ * when an item does not fit there; then "tail" and the line's end. */
 void text_add_parameters(struct text *text, const char *head, const char *const *items,
                          size_t item_count, const char *tail);
+
+/* Adds "left = right;" and the line's end, broken when it is too long. */
+void text_add_assignment(struct text *text, const char *left, const char *right);
 
 /* Adds words, broken before the given column; each further line begins with
  * indent. The first line begins where the text stands. */

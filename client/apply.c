@@ -111,8 +111,8 @@ static bool take_unknown(struct store *store, const struct record_key *key,
 
 /* Whether the next record of a type is new is guessed from the last one: a
  * first sync inserts without looking, an update looks first. */
-static bool take_clean(struct store *store, struct store_table *table,
-                       const struct record_key *key, const struct image *came)
+static bool take_clean(struct store *store, struct store_table *table, const struct record_key *key,
+                       const struct image *came)
 {
     bool conflict = true;
     uint64_t stamp;
@@ -184,8 +184,8 @@ bool apply_take(struct store *store, const struct record_key *key, const struct 
 /* ---- Answers (R7) -------------------------------------------------------------------- */
 
 /* The held copy with the mutation's fields, one version on. */
-static bool fast_forward(struct store *store, const struct sealed *sealed,
-                         const struct image *held, struct image *now)
+static bool fast_forward(struct store *store, const struct sealed *sealed, const struct image *held,
+                         struct image *now)
 {
     struct record_mutation mutation;
     struct record_body body, values;

@@ -228,13 +228,11 @@ static void bind_value(sqlite3_stmt *statement, int index, const struct record_f
 
     switch (field->kind) {
     case RECORD_KIND_STRING:
-        sqlite3_bind_text(statement, index,
-                          value != NULL ? (const char *)value->bytes.data : "",
+        sqlite3_bind_text(statement, index, value != NULL ? (const char *)value->bytes.data : "",
                           value != NULL ? (int)value->bytes.len : 0, SQLITE_STATIC);
         break;
     case RECORD_KIND_BYTES:
-        store_bind_bytes(statement, index,
-                         value != NULL ? value->bytes : rpc_bytes_view(NULL, 0));
+        store_bind_bytes(statement, index, value != NULL ? value->bytes : rpc_bytes_view(NULL, 0));
         break;
     case RECORD_KIND_DOUBLE:
         if (value != NULL)
@@ -323,8 +321,8 @@ static bool run_by_key(struct store *store, const struct record_key *key,
 }
 
 /* The stamp of a row or a base image; found_out tells whether there is one. */
-static bool read_head(struct store *store, const struct record_key *key,
-                      enum table_statement which, bool *found_out, uint64_t *stamp_out)
+static bool read_head(struct store *store, const struct record_key *key, enum table_statement which,
+                      bool *found_out, uint64_t *stamp_out)
 {
     struct store_table *table = store_table(store, key->type);
     sqlite3_stmt *statement;
@@ -345,8 +343,8 @@ static bool read_head(struct store *store, const struct record_key *key,
     return step != STORE_FAILED;
 }
 
-bool image_insert_row(struct store *store, const struct record_key *key,
-                      const struct image *image, bool *conflict_out)
+bool image_insert_row(struct store *store, const struct record_key *key, const struct image *image,
+                      bool *conflict_out)
 {
     return run_with_image(store, key, image, TABLE_INSERT, conflict_out);
 }
@@ -383,8 +381,7 @@ bool image_delete_base(struct store *store, const struct record_key *key)
 
 bool image_write_base(struct store *store, const struct record_key *key, const struct image *image)
 {
-    return image_delete_base(store, key) &&
-           run_with_image(store, key, image, BASE_INSERT, NULL);
+    return image_delete_base(store, key) && run_with_image(store, key, image, BASE_INSERT, NULL);
 }
 
 /* ---- Copies kept as bytes: explicit held ones, records of unknown types -------------------- */
@@ -412,8 +409,8 @@ static bool read_copy(struct store *store, const struct record_key *key, struct 
     return step != STORE_FAILED;
 }
 
-static bool write_copy(struct store *store, const struct record_key *key,
-                       const struct image *image, enum store_statement which)
+static bool write_copy(struct store *store, const struct record_key *key, const struct image *image,
+                       enum store_statement which)
 {
     sqlite3_stmt *statement = store_statement(store, which);
 

@@ -33,8 +33,7 @@ static int depth(const struct record_schema *schema, const struct record_type *t
     int deepest = 0;
 
     for (size_t i = 0; limit > 0 && i < type->field_count; i++) {
-        const struct record_type *target =
-            record_type_by_number(schema, type->fields[i].reference);
+        const struct record_type *target = record_type_by_number(schema, type->fields[i].reference);
         if (target != NULL && target != type) {
             int below = 1 + depth(schema, target, limit - 1);
             deepest = below > deepest ? below : deepest;
@@ -263,7 +262,8 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
     return seal_images(sealing, type, key, generation);
 }
 
-/* ---- All --------------------------------------------------------------------------------------- */
+/* ---- All ---------------------------------------------------------------------------------------
+ */
 
 static bool seal_type(struct sealing *sealing, const struct record_type *type)
 {

@@ -8,6 +8,8 @@
 
 #include "apply.h"
 
+#include "outpost/rpc.h"
+
 enum {
     REQUEST_PUSH = 2,
     PUSH_ITEMS = 1,
@@ -78,7 +80,7 @@ bool push_next(struct store *store, struct push_position *position,
     bool good;
 
     flight->count = 0;
-    rpc_buffer_init(&push, RPC_MESSAGE_LIMIT);
+    rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
     good = fill_push(store, position, limits, flight, &push);
     if (good && flight->count > 0) {
         wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
@@ -145,8 +147,8 @@ static bool take_record(struct answering *answering, struct rpc_bytes bytes, str
     return true;
 }
 
-static bool parse_answer(struct answering *answering, struct rpc_bytes bytes,
-                         struct answer *answer, struct record_key *key_out)
+static bool parse_answer(struct answering *answering, struct rpc_bytes bytes, struct answer *answer,
+                         struct record_key *key_out)
 {
     struct wire_reader reader = wire_reader_over(bytes);
     struct wire_field field;
@@ -202,8 +204,7 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
         return false;
     /* Another handle on this database had the answer already. */
     if (!found)
-        return !answering->record.present ||
-               apply_take(answering->store, &key, &answering->record);
+        return !answering->record.present || apply_take(answering->store, &key, &answering->record);
     if (answering->record.present && record_key_compare(&key, &answering->sealed.key) != 0)
         return malformed(answering->store);
     count(answering->result, answer.status);
@@ -233,25 +234,21 @@ static bool apply_answers(struct answering *answering, const struct push_flight 
     return true;
 }
 
-bool store_set_bytes(struct store *store, enum store_statement which, struct rpc_bytes message,
-                     uint32_t number)
+static bool keep(struct store *store, struct rpc_bytes push_result, uint32_t number,
+                 enum store_statement which)
 {
     struct wire_field field;
-    sqlite3_stmt *statement;
 
-    switch (wire_find(message, number, &field)) {
+    switch (wire_find(push_result, number, &field)) {
+    case WIRE_FIELD:
+        return field.type == WIRE_LEN ? store_put_bytes(store, which, field.bytes)
+                                      : malformed(store);
     case WIRE_END:
         return true;
     case WIRE_MALFORMED:
-        return malformed(store);
-    case WIRE_FIELD:
         break;
     }
-    if (field.type != WIRE_LEN || field.bytes.len > STORE_BLOB_BYTES_MAX)
-        return malformed(store);
-    statement = store_statement(store, which);
-    store_bind_bytes(statement, 1, field.bytes);
-    return store_run(store, statement);
+    return malformed(store);
 }
 
 bool push_apply_result(struct store *store, const struct push_flight *flight,
@@ -267,9 +264,8 @@ bool push_apply_result(struct store *store, const struct push_flight *flight,
     rpc_buffer_init(&answering.sealed.mutation, RECORD_ENVELOPE_BYTES_MAX);
     good = store_begin(store, STORE_FULL) && apply_answers(&answering, flight, push_result) &&
            apply_purge_left(store, &counted.withdrawn) &&
-           store_set_bytes(store, STORE_STATE_RECEIPT_SET, push_result, RESULT_RECEIPT) &&
-           store_set_bytes(store, STORE_STATE_CURSOR_SET, push_result, RESULT_CURSOR) &&
-           store_commit(store);
+           keep(store, push_result, RESULT_RECEIPT, STORE_STATE_RECEIPT_SET) &&
+           keep(store, push_result, RESULT_CURSOR, STORE_STATE_CURSOR_SET) && store_commit(store);
     if (good)
         *result = counted;
     rpc_buffer_deinit(&answering.sealed.mutation);

@@ -361,9 +361,9 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
                  record_root_type(store->schema)->table);
         rpc_buffer_init(&draft.text, STORE_SQL_BYTES_MAX);
         put_statement(&draft, which);
-        bool prepared = !draft.text.failed &&
-                        sqlite3_prepare_v2(store->db, (const char *)draft.text.data,
-                                           (int)draft.text.len, slot, NULL) == SQLITE_OK;
+        bool prepared =
+            !draft.text.failed && sqlite3_prepare_v2(store->db, (const char *)draft.text.data,
+                                                     (int)draft.text.len, slot, NULL) == SQLITE_OK;
         rpc_buffer_deinit(&draft.text);
         if (!prepared) {
             store_fail_sqlite(store, "preparing a statement on a record table");
@@ -383,8 +383,8 @@ static sqlite3 *wanted_new(struct store *store)
                 sqlite3_exec(wanted, own_tables, NULL, NULL, NULL) == SQLITE_OK;
 
     for (size_t i = 0; made && i < store->schema->type_count; i++)
-        made = sqlite3_exec(wanted, store->schema->types[i].device_sql, NULL, NULL, NULL) ==
-               SQLITE_OK;
+        made =
+            sqlite3_exec(wanted, store->schema->types[i].device_sql, NULL, NULL, NULL) == SQLITE_OK;
     if (!made) {
         store_fail(store, OUTPOST_BUG, "the schema's SQL does not run: %s",
                    wanted != NULL ? sqlite3_errmsg(wanted) : "no memory");
@@ -402,7 +402,8 @@ static bool execute_format(struct store *store, const char *format, ...)
     va_start(arguments, format);
     char *sql = sqlite3_vmprintf(format, arguments);
     va_end(arguments);
-    bool done = sql != NULL ? store_execute(store, sql) : store_fail(store, OUTPOST_IO, "no memory");
+    bool done =
+        sql != NULL ? store_execute(store, sql) : store_fail(store, OUTPOST_IO, "no memory");
     sqlite3_free(sql);
     return done;
 }
@@ -517,7 +518,8 @@ static bool mend_all(struct mending *mending)
     return good;
 }
 
-/* ---- What an older version kept as unknown ----------------------------------------------------- */
+/* ---- What an older version kept as unknown -----------------------------------------------------
+ */
 
 static bool relearn_fields(struct store *store, struct store_table *table, bool base)
 {
@@ -576,7 +578,8 @@ static bool relearn(struct store *store)
            store_commit(store);
 }
 
-/* ---- Ensuring ------------------------------------------------------------------------------------- */
+/* ---- Ensuring
+ * ------------------------------------------------------------------------------------- */
 
 static bool read_number(struct store *store, const char *sql, int64_t *number_out)
 {

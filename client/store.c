@@ -214,6 +214,17 @@ void store_bind_key(sqlite3_stmt *statement, const struct record_key *key)
     store_bind_uuid(statement, 3, &key->id);
 }
 
+bool store_put_bytes(struct store *store, enum store_statement which, struct rpc_bytes bytes)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (bytes.len > STORE_BLOB_BYTES_MAX)
+        return store_fail(store, OUTPOST_BUG, "the server sent %zu opaque bytes to keep: too many",
+                          bytes.len);
+    store_bind_bytes(statement, 1, bytes);
+    return store_run(store, statement);
+}
+
 struct rpc_bytes store_column_bytes(sqlite3_stmt *statement, int column)
 {
     const void *data = sqlite3_column_blob(statement, column);
@@ -307,7 +318,8 @@ bool store_begin(struct store *store, enum store_durability durability)
 
     assert(!store->in_transaction);
     if (full != store->full) {
-        if (!store_execute(store, full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"))
+        if (!store_execute(store,
+                           full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"))
             return false;
         store->full = full;
     }

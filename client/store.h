@@ -101,7 +101,7 @@
     X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
-                        " WHERE (family_id = zeroblob(16)) = ?1 LIMIT 256")                        \
+                        " WHERE (family_id = zeroblob(16)) = ?1 LIMIT 256")                       \
     X(UNCONFIRMED_UNKNOWN, "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"      \
                            " SELECT type, family_id, id FROM outpost_unknown_record"              \
                            " WHERE (family_id = zeroblob(16)) = ?1")                              \
@@ -129,16 +129,16 @@ enum store_statement {
  * is ?1 id, or for a member ?1 patient_id and ?2 id; then the fields in order,
  * outpost_stamp, outpost_version, outpost_unknown. */
 enum table_statement {
-    TABLE_GET,     /* fields, stamp, version, unknown of one row */
-    TABLE_HEAD,    /* stamp and version of one row */
-    TABLE_INSERT,  /* key and everything */
-    TABLE_UPDATE,  /* everything, by key */
-    TABLE_SETTLE,  /* stamp and version alone, by key, bound after the key */
-    TABLE_DELETE,  /* by key */
-    TABLE_FAMILY,  /* ids of one family's clean rows; not for global types */
-    TABLE_ALL,     /* fields, stamp, version, unknown, then the key, of all rows */
-    TABLE_COUNT,   /* how many rows */
-    TABLE_UNKNOWN, /* keys of rows that carry unknown fields, family first */
+    TABLE_GET,         /* fields, stamp, version, unknown of one row */
+    TABLE_HEAD,        /* stamp and version of one row */
+    TABLE_INSERT,      /* key and everything */
+    TABLE_UPDATE,      /* everything, by key */
+    TABLE_SETTLE,      /* stamp and version alone, by key, bound after the key */
+    TABLE_DELETE,      /* by key */
+    TABLE_FAMILY,      /* ids of one family's clean rows; not for global types */
+    TABLE_ALL,         /* fields, stamp, version, unknown, then the key, of all rows */
+    TABLE_COUNT,       /* how many rows */
+    TABLE_UNKNOWN,     /* keys of rows that carry unknown fields, family first */
     TABLE_UNCONFIRMED, /* notes every clean row's key in outpost_unconfirmed */
     BASE_GET,
     BASE_HEAD,
@@ -236,6 +236,9 @@ STORE_MUST_USE bool store_run(struct store *store, sqlite3_stmt *statement);
 void store_bind_bytes(sqlite3_stmt *statement, int index, struct rpc_bytes bytes);
 void store_bind_uuid(sqlite3_stmt *statement, int index, const struct record_uuid *id);
 void store_bind_key(sqlite3_stmt *statement, const struct record_key *key);
+/* Runs a statement whose one parameter is opaque bytes of the server's. */
+STORE_MUST_USE bool store_put_bytes(struct store *store, enum store_statement which,
+                                    struct rpc_bytes bytes);
 /* Views until the statement is stepped or reset. */
 struct rpc_bytes store_column_bytes(sqlite3_stmt *statement, int column);
 /* Zeros when the column is not 16 bytes. */

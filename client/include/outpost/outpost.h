@@ -88,8 +88,8 @@ OUTPOST_API void outpost_options_init_default(struct outpost_options *options);
 
 /* Opens the database, makes or upgrades Outpost's tables and the record tables.
  * BAD_INPUT: not a database, damaged, or made by a newer version. */
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_open(const struct outpost_options *options, outpost **outpost_out);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
+    const struct outpost_options *options, outpost **outpost_out);
 
 /* NULL is accepted. */
 OUTPOST_API void outpost_close(outpost *outpost);
@@ -110,19 +110,19 @@ struct outpost_enrol_options {
 
 /* Makes the device's key, trades the code for a certificate and keeps both.
  * USAGE: this database is enrolled already. DENIED: the code is not accepted. */
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_enrol(outpost *outpost, const struct outpost_enrol_options *options);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_enrol(
+    outpost *outpost, const struct outpost_enrol_options *options);
 
 /* The device works at another facility from the next sync on; the server then
  * has the last word. */
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_set_facility(outpost *outpost, const uint8_t facility_id[OUTPOST_ID_LEN]);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_set_facility(
+    outpost *outpost, const uint8_t facility_id[OUTPOST_ID_LEN]);
 
 /* ---- Sync ------------------------------------------------------------------ */
 
 struct outpost_progress {
-    uint64_t pushed, to_push;  /* mutations answered; all that this sync sends */
-    uint64_t pulled, to_pull;  /* records received; about how many come (0: not known) */
+    uint64_t pushed, to_push; /* mutations answered; all that this sync sends */
+    uint64_t pulled, to_pull; /* records received; about how many come (0: not known) */
     uint64_t bytes_sent, bytes_received;
 };
 
@@ -160,9 +160,9 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
  * result_out is always filled in. TRY_LATER: no link, or cancelled; DENIED:
  * revoked, copied or not allowed; BUG with digest_mismatch: caught up, but the
  * two sides differ. */
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_sync(outpost *outpost, const struct outpost_sync_options *options,
-             struct outpost_sync_result *result_out);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(
+    outpost *outpost, const struct outpost_sync_options *options,
+    struct outpost_sync_result *result_out);
 
 /* ---- What is here ----------------------------------------------------------- */
 
@@ -197,21 +197,21 @@ struct outpost_device_status {
     uint32_t schema_revision;
 };
 
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_get_status(outpost *outpost, struct outpost_device_status *status_out);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_get_status(
+    outpost *outpost, struct outpost_device_status *status_out);
 
 struct outpost_verify_result {
-    uint64_t records;    /* looked at */
-    uint64_t damaged;    /* whose content is not what its stamp says */
-    uint64_t regions;    /* whose digest differs from the server's last CaughtUp */
-    bool compared;       /* false: nothing to compare with before the next CaughtUp */
-    char first[128];     /* table and id of the first damaged one, or empty */
+    uint64_t records; /* looked at */
+    uint64_t damaged; /* whose content is not what its stamp says */
+    uint64_t regions; /* whose digest differs from the server's last CaughtUp */
+    bool compared;    /* false: nothing to compare with before the next CaughtUp */
+    char first[128];  /* table and id of the first damaged one, or empty */
 };
 
 /* Recomputes every stamp and digest from the rows; no network. BAD_INPUT: they
  * are not what they should be (result_out is filled in then, too). */
-OUTPOST_API OUTPOST_USE_RESULT struct outpost_status
-outpost_verify(outpost *outpost, struct outpost_verify_result *result_out);
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_verify(
+    outpost *outpost, struct outpost_verify_result *result_out);
 
 #ifdef __cplusplus
 }

@@ -9,9 +9,10 @@
  * test and a fuzzer. It knows nothing of what the messages mean.
  *
  * Memory and threads: a connection and its calls belong to one thread. Handles
- * are opaque. Callbacks run inside rpc_conn_recv, rpc_conn_tick or the function
- * that caused them, never from another thread; from any callback it is allowed
- * to send, to finish and to cancel, and never to free the connection.
+ * are opaque. Callbacks run inside the rpc_conn_ functions recv, pending, tick,
+ * eof and free, never inside an rpc_call_ function and never from another
+ * thread; from any callback it is allowed to send, to finish, to cancel and to
+ * start calls, and never to free the connection.
  */
 #ifndef OUTPOST_RPC_H
 #define OUTPOST_RPC_H
@@ -127,9 +128,14 @@ void rpc_call_send(rpc_call *call, struct rpc_bytes message);
 /* False: more than RPC_SEND_QUEUE_BYTES are queued; on_writable follows. */
 bool rpc_call_writable(const rpc_call *call);
 
-/* How this call's messages are compressed from now on. A server's choice is
- * narrowed to what the client accepts: zstd becomes gzip, gzip identity. */
+/* How this call's messages are compressed from now on. What is chosen before
+ * the first message is named in the headers; later only that and IDENTITY have
+ * an effect. A server's choice is narrowed to what the client accepts: zstd
+ * becomes gzip, gzip identity. */
 void rpc_call_set_encoding(rpc_call *call, enum rpc_encoding encoding);
+/* Whether the peer said that it takes messages so compressed; a client knows
+ * it from on_metadata on. */
+bool rpc_call_peer_accepts(const rpc_call *call, enum rpc_encoding encoding);
 
 /* Stops and restarts the delivery of messages. While paused, windows are not
  * reopened, so that the peer stalls. */
@@ -225,6 +231,11 @@ void rpc_conn_eof(rpc_conn *conn);
  * the next call on this connection; tell with rpc_conn_sent how many went. */
 struct rpc_bytes rpc_conn_pending(rpc_conn *conn);
 void rpc_conn_sent(rpc_conn *conn, size_t len);
+
+/* wake(context) is called when there may be something for rpc_conn_pending,
+ * and not again until that has returned empty: so a driver of thousands of
+ * connections looks only at those. */
+void rpc_conn_set_wake(rpc_conn *conn, void (*wake)(void *context), void *context);
 
 /* When rpc_conn_tick is due, on the connection's clock; -1: no timer. */
 int64_t rpc_conn_due_ms(const rpc_conn *conn);

@@ -62,9 +62,9 @@ static inline bool rpc_ok(const struct rpc_status *status)
 }
 
 #if defined(__GNUC__)
-#define RPC_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define RPC_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #else
-#define RPC_PRINTF(format, first)
+#define RPC_PRINTF(text, first)
 #endif
 
 struct rpc_status rpc_status_ok(void);

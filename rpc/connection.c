@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A connection: bytes in, bytes out, time. It promises one write per turn, as
+ * large as there is something to say, up to about 64 KB; that no queue in it
+ * grows without a named end; and that the owner of every call hears its end
+ * exactly once, whatever happens to the network. It never reads a clock of its
+ * own, opens nothing and never blocks.
+ */
+#include "connection.h"
+
+#include <stdlib.h>
+
+enum {
+    /* One TLS record's plaintext. */
+    RECORD_BYTES = 16 * 1024,
+};
+
+/* ---- Birth and death ----------------------------------------------------- */
+
+rpc_conn *conn_new(const struct conn_role *role, struct rpc_clock clock, size_t message_bytes_max)
+{
+    rpc_conn *conn = calloc(1, sizeof *conn);
+
+    assert(clock.now_ms != NULL);
+    assert(message_bytes_max <= RPC_MESSAGE_BYTES_MAX);
+    if (conn == NULL)
+        return NULL;
+    conn->role = role;
+    conn->clock = clock;
+    conn->message_bytes_max = message_bytes_max;
+    rpc_buffer_init(&conn->plain, CONN_PLAIN_BYTES_MAX);
+    rpc_buffer_init(&conn->inflated, message_bytes_max);
+    rpc_buffer_init(&conn->peer_certificate, CONN_OUT_BYTES_MAX);
+    queue_init(&conn->out, CONN_OUT_BYTES_MAX);
+    conn->now_ms = clock.now_ms(clock.context);
+    conn->handshake_due_ms = conn->now_ms + CONN_HANDSHAKE_MS;
+    conn->write_moved_ms = conn->window_moved_ms = conn->now_ms;
+    return conn;
+}
+
+bool conn_start(rpc_conn *conn, rpc_tls *tls, const char *host)
+{
+    struct rpc_status status;
+
+    if (!session_new(conn))
+        return false;
+    if (tls == NULL) {
+        conn->state = CONN_OPEN;
+        return true;
+    }
+    conn->tls = tls_conn_new(tls, host, &conn->out);
+    if (conn->tls == NULL)
+        return false;
+    if (!conn->role->server && tls_conn_handshake(conn->tls, &status) == TLS_FAILED)
+        conn_end(conn, status);
+    return true;
+}
+
+void rpc_conn_free(rpc_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    assert(!conn->running_due);
+    conn->wake = NULL;
+    conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "connection closed on this side"));
+    conn_run_due(conn);
+    assert(conn->calls == NULL);
+    nghttp2_session_del(conn->session);
+    tls_conn_free(conn->tls);
+    rpc_buffer_deinit(&conn->peer_certificate);
+    rpc_buffer_deinit(&conn->plain);
+    rpc_buffer_deinit(&conn->inflated);
+    queue_clear(&conn->out);
+    compressor_release(&conn->compressor);
+    free(conn->authority);
+    free(conn->user_agent);
+    free(conn);
+}
+
+/* Gives back what only a busy connection needs. */
+static void release_idle(rpc_conn *conn)
+{
+    if (conn->plain.capacity > QUEUE_KEEP_BYTES)
+        rpc_buffer_deinit(&conn->plain);
+    if (conn->inflated.capacity > QUEUE_KEEP_BYTES)
+        rpc_buffer_deinit(&conn->inflated);
+    compressor_release(&conn->compressor);
+}
+
+/* ---- The end ------------------------------------------------------------- */
+
+void conn_end(rpc_conn *conn, struct rpc_status status)
+{
+    if (conn->state == CONN_OVER)
+        return;
+    conn->state = CONN_OVER;
+    conn->status = status;
+    struct rpc_status lost = conn->role->lost_status(conn);
+    for (rpc_call *call = conn->calls; call != NULL; call = call->next)
+        call_end(call, &lost);
+    conn_wake(conn);
+}
+
+void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, struct rpc_status status)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    nghttp2_session_terminate_session(conn->session, h2_error);
+    conn->farewell = true;
+    conn_end(conn, status);
+}
+
+void rpc_conn_eof(rpc_conn *conn)
+{
+    conn->now_ms = conn->clock.now_ms(conn->clock.context);
+    conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "connection closed by the peer"));
+    /* Nobody will read it. */
+    conn->farewell = false;
+    queue_clear(&conn->out);
+    conn_run_due(conn);
+}
+
+bool rpc_conn_done(const rpc_conn *conn)
+{
+    return conn->state == CONN_OVER && !conn->farewell && queue_len(&conn->out) == 0 &&
+           conn->due_first == NULL;
+}
+
+void rpc_conn_drain(rpc_conn *conn)
+{
+    if (conn->draining || conn->state == CONN_OVER)
+        return;
+    conn->draining = true;
+    if (conn->state == CONN_HANDSHAKE)
+        conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "drained before the handshake"));
+    else
+        session_submit_drain(conn);
+    conn_wake(conn);
+}
+
+/* ---- The driver is to look, the owners are to hear ------------------------ */
+
+void rpc_conn_set_wake(rpc_conn *conn, void (*wake)(void *context), void *context)
+{
+    conn->wake = wake;
+    conn->wake_context = context;
+}
+
+void conn_wake(rpc_conn *conn)
+{
+    if (conn->awake)
+        return;
+    conn->awake = true;
+    if (conn->wake != NULL)
+        conn->wake(conn->wake_context);
+}
+
+void conn_run_due(rpc_conn *conn)
+{
+    if (conn->running_due)
+        return;
+    conn->running_due = true;
+    while (conn->due_first != NULL) {
+        rpc_call *call = conn->due_first;
+        conn->due_first = call->due_next;
+        if (conn->due_first == NULL)
+            conn->due_last = NULL;
+        call->due = false;
+        call->due_next = NULL;
+        call_dispatch(call);
+    }
+    conn->running_due = false;
+}
+
+/* ---- Bytes in ------------------------------------------------------------ */
+
+static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
+{
+    ssize_t taken = nghttp2_session_mem_recv(conn->session, plain.data, plain.len);
+
+    if (taken < 0) {
+        bool flooded = taken == NGHTTP2_ERR_FLOODED;
+        conn_end_with_goaway(
+            conn, flooded ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
+            rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", nghttp2_strerror((int)taken)));
+    } else if (nghttp2_session_get_outbound_queue_size(conn->session) > CONN_CONTROL_FRAMES_MAX) {
+        conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM,
+                             rpc_status_make(RPC_UNAVAILABLE, "the peer reads no answers"));
+    }
+    conn_run_due(conn);
+}
+
+static void become_open(rpc_conn *conn)
+{
+    conn->state = CONN_OPEN;
+    conn->bytes.handshake_received = tls_conn_handshake_received(conn->tls);
+    conn->bytes.handshake_sent = conn->bytes.sent + queue_len(&conn->out);
+    tls_conn_peer_certificate(conn->tls, &conn->peer_certificate, &conn->peer_foreign);
+}
+
+static void take_ciphertext(rpc_conn *conn, struct rpc_bytes bytes)
+{
+    uint8_t record[RECORD_BYTES];
+    struct rpc_status status;
+
+    tls_conn_feed(conn->tls, bytes);
+    if (conn->state == CONN_HANDSHAKE) {
+        enum tls_result result = tls_conn_handshake(conn->tls, &status);
+        if (result == TLS_DONE)
+            become_open(conn);
+        else if (result == TLS_FAILED)
+            conn_end(conn, status);
+        else if (result == TLS_CLOSED)
+            rpc_conn_eof(conn);
+    }
+    while (conn->state == CONN_OPEN) {
+        size_t len = 0;
+        enum tls_result result = tls_conn_read(conn->tls, record, sizeof record, &len, &status);
+        if (result == TLS_WANT_MORE)
+            break;
+        if (result == TLS_DONE)
+            take_plain(conn, rpc_bytes_view(record, len));
+        else if (result == TLS_FAILED)
+            conn_end(conn, status);
+        else
+            rpc_conn_eof(conn);
+    }
+}
+
+struct rpc_status rpc_conn_recv(rpc_conn *conn, struct rpc_bytes bytes)
+{
+    if (conn->state == CONN_OVER)
+        return conn->status;
+    conn->now_ms = conn->clock.now_ms(conn->clock.context);
+    conn->bytes.received += bytes.len;
+    if (conn->tls != NULL)
+        take_ciphertext(conn, bytes);
+    else if (bytes.len > 0)
+        take_plain(conn, bytes);
+    conn_run_due(conn);
+    conn_wake(conn);
+    return conn->state == CONN_OVER ? conn->status : rpc_status_ok();
+}
+
+/* ---- Bytes out ----------------------------------------------------------- */
+
+/* Lets nghttp2 fill plain. */
+static void collect_frames(rpc_conn *conn)
+{
+    while (conn->plain.len < CONN_WRITE_BYTES) {
+        const uint8_t *data = NULL;
+        ssize_t len = nghttp2_session_mem_send(conn->session, &data);
+        if (len > 0)
+            rpc_buffer_append(&conn->plain, data, (size_t)len);
+        if (len < 0 || conn->plain.failed) {
+            conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "no memory to send"));
+            break;
+        }
+        if (len == 0)
+            break;
+    }
+    if (conn->blocked_count > 0)
+        for (rpc_call *call = conn->calls; call != NULL; call = call->next)
+            call_note_drained(call);
+}
+
+static void collect(rpc_conn *conn)
+{
+    do {
+        conn_run_due(conn);
+        if (conn->state == CONN_OPEN || conn->farewell)
+            collect_frames(conn);
+        conn->farewell = false;
+    } while (conn->due_first != NULL && conn->plain.len < CONN_WRITE_BYTES);
+    conn_run_due(conn);
+}
+
+static void encrypt(rpc_conn *conn)
+{
+    struct rpc_bytes plain = rpc_buffer_view(&conn->plain);
+    bool done =
+        conn->tls != NULL ? tls_conn_write(conn->tls, plain) : queue_append(&conn->out, plain);
+
+    rpc_buffer_clear(&conn->plain);
+    if (!done)
+        conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "cannot encrypt for the peer"));
+}
+
+/* nghttp2 has nothing to say and wants to hear nothing: a GOAWAY went or came,
+ * and the last call is over. */
+static bool session_over(const rpc_conn *conn)
+{
+    return nghttp2_session_want_read(conn->session) == 0 &&
+           nghttp2_session_want_write(conn->session) == 0;
+}
+
+struct rpc_bytes rpc_conn_pending(rpc_conn *conn)
+{
+    bool waiting = queue_len(&conn->out) > 0;
+
+    if (!waiting) {
+        collect(conn);
+        if (conn->plain.len > 0)
+            encrypt(conn);
+        if (conn->state == CONN_OPEN && session_over(conn))
+            conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "the connection is drained"));
+        conn_run_due(conn);
+        if (queue_len(&conn->out) > 0) {
+            conn->write_moved_ms = conn->clock.now_ms(conn->clock.context);
+        } else {
+            conn->awake = false;
+            release_idle(conn);
+        }
+    }
+    return queue_view(&conn->out);
+}
+
+void rpc_conn_sent(rpc_conn *conn, size_t len)
+{
+    conn->bytes.sent += len;
+    conn->write_moved_ms = conn->clock.now_ms(conn->clock.context);
+    queue_drop(&conn->out, len);
+}
+
+/* ---- Time ---------------------------------------------------------------- */
+
+static int64_t earlier(int64_t a_ms, int64_t b_ms)
+{
+    if (a_ms < 0 || b_ms < 0)
+        return a_ms < 0 ? b_ms : a_ms;
+    return a_ms < b_ms ? a_ms : b_ms;
+}
+
+int64_t rpc_conn_due_ms(const rpc_conn *conn)
+{
+    int64_t due_ms = -1;
+
+    if (conn->state == CONN_OVER && queue_len(&conn->out) == 0)
+        return -1;
+    if (conn->state != CONN_OVER)
+        due_ms = conn->handshake_due_ms;
+    if (queue_len(&conn->out) > 0)
+        due_ms = earlier(due_ms, conn->write_moved_ms + CONN_WRITE_STALL_MS);
+    if (conn->outbox_bytes > 0)
+        due_ms = earlier(due_ms, conn->window_moved_ms + CONN_WINDOW_STALL_MS);
+    for (const rpc_call *call = conn->calls; call != NULL; call = call->next)
+        if (call->state != CALL_ENDED)
+            due_ms = earlier(due_ms, call->deadline_ms);
+    return due_ms;
+}
+
+static void end_if_stalled(rpc_conn *conn)
+{
+    bool writing = queue_len(&conn->out) > 0;
+
+    if (conn->state != CONN_OVER && conn->handshake_due_ms >= 0 &&
+        conn->now_ms >= conn->handshake_due_ms)
+        conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "no HTTP/2 settings from the peer in %d s",
+                                       CONN_HANDSHAKE_MS / 1000));
+    if (conn->outbox_bytes > 0 && conn->now_ms >= conn->window_moved_ms + CONN_WINDOW_STALL_MS)
+        conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM,
+                             rpc_status_make(RPC_UNAVAILABLE, "the peer opened no window in %d s",
+                                             CONN_WINDOW_STALL_MS / 1000));
+    if (writing && conn->now_ms >= conn->write_moved_ms + CONN_WRITE_STALL_MS) {
+        conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "the peer read nothing in %d s",
+                                       CONN_WRITE_STALL_MS / 1000));
+        conn->farewell = false;
+        queue_clear(&conn->out);
+    }
+}
+
+void rpc_conn_tick(rpc_conn *conn)
+{
+    conn->now_ms = conn->clock.now_ms(conn->clock.context);
+    for (rpc_call *call = conn->calls; call != NULL; call = call->next)
+        if (call->state != CALL_ENDED && call->deadline_ms >= 0 &&
+            conn->now_ms >= call->deadline_ms)
+            call_expire(call);
+    end_if_stalled(conn);
+    conn_run_due(conn);
+    conn_wake(conn);
+}
+
+/* ---- Facts --------------------------------------------------------------- */
+
+struct rpc_conn_bytes rpc_conn_bytes(const rpc_conn *conn)
+{
+    struct rpc_conn_bytes bytes = conn->bytes;
+
+    if (conn->tls != NULL && bytes.handshake_received == 0) {
+        bytes.handshake_sent = bytes.sent;
+        bytes.handshake_received = bytes.received;
+    }
+    return bytes;
+}
+
+bool conn_handshaken(const rpc_conn *conn)
+{
+    return conn->state == CONN_OPEN;
+}
+
+void conn_ping(rpc_conn *conn)
+{
+    if (conn->state != CONN_OPEN)
+        return;
+    nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
+    conn_wake(conn);
+}

@@ -193,6 +193,21 @@ static double number_of(enum record_kind kind, const struct wire_field *value)
     }
 }
 
+int record_value_compare(enum record_kind kind, const struct wire_field *a,
+                         const struct wire_field *b)
+{
+    if (kind == RECORD_KIND_STRING || kind == RECORD_KIND_BYTES || a->type != wire_type_of(kind) ||
+        b->type != a->type)
+        return 0;
+    if (kind == RECORD_KIND_DOUBLE || kind == RECORD_KIND_FLOAT) {
+        double x = number_of(kind, a), y = number_of(kind, b);
+        return (x > y) - (x < y);
+    }
+    if (kind == RECORD_KIND_ENUM || kind == RECORD_KIND_INT32 || kind == RECORD_KIND_INT64)
+        return ((int64_t)a->value > (int64_t)b->value) - ((int64_t)a->value < (int64_t)b->value);
+    return (a->value > b->value) - (a->value < b->value);
+}
+
 static enum record_problem check_number(const struct record_field *field,
                                         const struct wire_field *value, int64_t now_ms)
 {

@@ -199,6 +199,11 @@ void record_body_encode(const struct record_body *body, struct rpc_buffer *buffe
 /* Equal as values: same kind on the wire and same content. NULL is "not recorded". */
 bool record_value_equal(const struct wire_field *a, const struct wire_field *b);
 
+/* Below 0, 0 or above 0, as numbers of that kind. Of text, or of values whose
+ * wire type is not the kind's: 0. */
+int record_value_compare(enum record_kind kind, const struct wire_field *a,
+                         const struct wire_field *b);
+
 /* ---- Envelopes ---------------------------------------------------------- */
 
 /* A Record of the wire. body is a view. */

@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What happens to each mutation of a batch (R10-R17), over a push_set.
+ *
+ *   known id ............ answered by its stored status (R11)
+ *   malformed, too large, not yours, not an administrator's .. quarantined
+ *   base or parent not there ........ retry; nothing is kept (R13, R14)
+ *   merged, and the result invalid .. quarantined, the record untouched (R12)
+ *   merged, nothing changed ......... no effect, no seq (I8)
+ *   else ............................ a new version, a log entry, a seq (I3)
+ *
+ * Nothing here reads or writes anything but the set and the batch.
+ */
+#include "push_set.h"
+
+#include <stdlib.h>
+
+enum {
+    RESULT_ANSWERS = 1,
+    RESULT_RECEIPT = 2,
+    ANSWER_STATUS = 1,
+    ANSWER_REASON = 2,
+    ANSWER_FIELD = 3,
+    ANSWER_RECORD = 4,
+    CLASH_KIND = 1,
+    CLASH_GROUP = 2,
+    CLASH_ARRIVING_LOST = 3,
+    CLASH_STORED = 4,
+    CLASH_ARRIVING = 5,
+    CONFLICTS = 1,
+};
+
+/* Scratch of one decision; too big for a stack. */
+struct push_work {
+    struct merge_record present;
+    struct merge_result merged;
+    struct record_body arriving;
+    struct rpc_buffer body;
+    struct rpc_buffer past;
+    struct rpc_buffer answer;
+    struct rpc_buffer clashes;
+    struct rpc_buffer clash;
+};
+
+struct outcome {
+    enum push_status status;
+    enum push_reason reason;
+    uint32_t field;
+};
+
+/* One item on its way through. */
+struct decision {
+    struct push_set *set;
+    struct push_batch *batch;
+    const struct push_item *item;
+    const struct record_mutation *mutation; /* NULL: malformed */
+    const struct record_type *type;         /* NULL: unknown here */
+    struct push_record *record;
+    struct push_family *family; /* NULL: a global record */
+    struct push_known *known;
+    struct record_uuid region; /* where the record lives or will live */
+};
+
+static const struct outcome accepted = {PUSH_MERGED, PUSH_REASON_NONE, 0};
+
+static struct outcome quarantined(enum push_reason reason, uint32_t field)
+{
+    return (struct outcome){PUSH_QUARANTINED, reason, field};
+}
+
+static struct outcome retry(enum push_reason reason)
+{
+    return (struct outcome){PUSH_RETRY, reason, 0};
+}
+
+static bool work_ready(struct push_set *set)
+{
+    if (set->work != NULL)
+        return true;
+    set->work = calloc(1, sizeof *set->work);
+    return set->work != NULL;
+}
+
+static void work_reset(struct push_work *work)
+{
+    struct rpc_buffer *buffers[] = {&work->body, &work->past, &work->answer, &work->clashes,
+                                    &work->clash};
+
+    for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+        buffers[i]->len_max = 4 * RECORD_ENVELOPE_BYTES_MAX;
+        rpc_buffer_clear(buffers[i]);
+    }
+}
+
+void push_work_free(struct push_work *work)
+{
+    if (work == NULL)
+        return;
+    rpc_buffer_deinit(&work->body);
+    rpc_buffer_deinit(&work->past);
+    rpc_buffer_deinit(&work->answer);
+    rpc_buffer_deinit(&work->clashes);
+    rpc_buffer_deinit(&work->clash);
+    free(work);
+}
+
+/* ---- Before the merge --------------------------------------------------- */
+
+/* Finds the set's entries of the item; all were added by push_needs. */
+static void decision_begin(struct decision *decision)
+{
+    struct push_set *set = decision->set;
+    bool added = false;
+
+    decision->known =
+        push_set_known(set, &decision->batch->device.enrolment_region, &decision->item->id, &added);
+    decision->mutation = decision->item->parsed ? decision->item->mutation : NULL;
+    if (decision->mutation == NULL)
+        return;
+    const struct record_key *key = &decision->mutation->key;
+    decision->type = record_type_by_number(set->roles->schema, key->type);
+    decision->record = push_set_record(set, key, &added);
+    if (!record_uuid_is_zero(&key->family))
+        decision->family = push_set_family(set, &key->family, &added);
+    decision->region = decision->family == NULL    ? scope_global_region
+                       : decision->family->present ? decision->family->region
+                                                   : scope_global_region;
+}
+
+/* R16 as far as a family lives in one region: that of its root's facility. */
+static bool new_family_region(struct decision *decision)
+{
+    struct record_uuid facility;
+
+    return push_root_facility(decision->set, decision->batch, decision->mutation, &facility) &&
+           push_region_of_facility(decision->set, &facility, &decision->region);
+}
+
+static bool root_exists(struct decision *decision)
+{
+    struct record_key key = push_root_key(decision->set, &decision->mutation->key.family);
+    bool added = false;
+    const struct push_record *root = push_set_record(decision->set, &key, &added);
+
+    return root != NULL && root->version > 0;
+}
+
+/* Everything that can be said before looking at fields. */
+static struct outcome admit(struct decision *decision)
+{
+    const struct record_mutation *mutation = decision->mutation;
+    const struct scope_device *device = &decision->batch->device;
+
+    if (mutation == NULL)
+        return quarantined(decision->item->bytes.len > RECORD_ENVELOPE_BYTES_MAX
+                               ? PUSH_REASON_TOO_LARGE
+                               : PUSH_REASON_MALFORMED,
+                           0);
+    if (!scope_key_fits(decision->set->roles->schema, &mutation->key))
+        return quarantined(PUSH_REASON_MALFORMED, 0);
+    if (decision->family == NULL && !device->admin)
+        return quarantined(PUSH_REASON_NOT_ADMIN, 0);
+    if (decision->record->version == 0 && mutation->base_version > 0)
+        return retry(PUSH_REASON_UNKNOWN_BASE);
+    if (decision->family != NULL && !decision->family->present) {
+        if (mutation->key.type != decision->set->roles->root->number)
+            return retry(PUSH_REASON_PARENT_MISSING);
+        if (!new_family_region(decision))
+            return quarantined(PUSH_REASON_UNKNOWN_FACILITY,
+                               decision->set->roles->root_home->number);
+    } else if (decision->family != NULL && !root_exists(decision)) {
+        return retry(PUSH_REASON_PARENT_MISSING);
+    }
+    if (!scope_may_write(device, &decision->region))
+        return quarantined(PUSH_REASON_NOT_YOURS, 0);
+    return accepted;
+}
+
+/* ---- The merge ---------------------------------------------------------- */
+
+static bool present_load(const struct push_record *record, struct merge_record *present)
+{
+    present->version = record->version;
+    present->deleted = record->deleted;
+    present->stamp = record->stamp;
+    if (record->version == 0) {
+        present->body.count = 0;
+        return past_parse(rpc_bytes_view(NULL, 0), &present->past);
+    }
+    return record_body_parse(record->body, &present->body) &&
+           past_parse(record->past, &present->past);
+}
+
+/* Fills what the author of a new record left empty (Fill in options.proto). */
+static void fill(const struct decision *decision, struct merge_result *merged)
+{
+    const struct record_type *type = decision->type;
+
+    if (type == NULL || decision->record->version > 0 || decision->mutation->deletes)
+        return;
+    for (size_t i = 0; i < type->field_count; i++) {
+        if (type->fields[i].fill != RECORD_FILL_DEVICE_FACILITY ||
+            record_body_find(&merged->record.body, type->fields[i].number) != NULL)
+            continue;
+        struct wire_field field = {
+            .number = type->fields[i].number,
+            .type = WIRE_LEN,
+            .bytes = rpc_bytes_view(decision->batch->device.facility.bytes, RECORD_UUID_LEN),
+        };
+        if (record_body_set(&merged->record.body, &field))
+            merged->as_sent = false;
+    }
+}
+
+/* R12: the merged record is valid, or the mutation is quarantined. When the
+ * fault is in what the author sent the reason says which; when it lies only in
+ * the meeting with others' changes it is merge_invalid. */
+static struct outcome check_merged(const struct decision *decision,
+                                   const struct merge_result *merged)
+{
+    if (decision->type == NULL || merged->record.deleted)
+        return accepted;
+    struct record_verdict verdict =
+        record_validate(decision->type, &merged->record.body, decision->batch->now_ms);
+    if (verdict.problem == RECORD_PROBLEM_NONE)
+        return accepted;
+    bool authors_own = record_mutation_sets(decision->mutation, verdict.field) &&
+                       verdict.problem != RECORD_PROBLEM_CONTRADICTION;
+    return quarantined(merged->others_since && !authors_own ? PUSH_REASON_MERGE_INVALID
+                                                            : (enum push_reason)verdict.problem,
+                       verdict.field);
+}
+
+/* ---- Writing into the set ------------------------------------------------ */
+
+static void encode_clash(const struct decision *decision, const struct merge_clash *clash)
+{
+    struct push_work *work = decision->set->work;
+    const struct record_mutation *mutation = decision->mutation;
+    const struct record_body *bodies[] = {&work->present.body, &work->arriving};
+    static const uint32_t numbers[] = {CLASH_STORED, CLASH_ARRIVING};
+
+    rpc_buffer_clear(&work->clash);
+    wire_put_uint(&work->clash, CLASH_KIND, clash->kind);
+    wire_put_uint(&work->clash, CLASH_GROUP, clash->group);
+    wire_put_uint(&work->clash, CLASH_ARRIVING_LOST, clash->arriving_lost);
+    for (size_t side = 0; side < 2; side++) {
+        rpc_buffer_clear(&work->answer);
+        for (size_t i = 0; i < mutation->field_count; i++) {
+            const struct record_field *field =
+                decision->type != NULL ? record_field_by_number(decision->type, mutation->fields[i])
+                                       : NULL;
+            uint32_t group = field != NULL ? field->group : mutation->fields[i];
+            const struct wire_field *value =
+                group == clash->group ? record_body_find(bodies[side], mutation->fields[i]) : NULL;
+            if (value != NULL)
+                wire_put_field(&work->answer, value);
+        }
+        wire_put_bytes(&work->clash, numbers[side], rpc_buffer_view(&work->answer));
+    }
+    wire_put_message(&work->clashes, CONFLICTS, rpc_buffer_view(&work->clash));
+    rpc_buffer_clear(&work->answer);
+}
+
+/* R12: listed until someone resolves it; also when the refused value was all. */
+static bool add_conflict(struct decision *decision)
+{
+    struct push_set *set = decision->set;
+    const struct merge_result *merged = &set->work->merged;
+
+    if (merged->clash_count == 0)
+        return true;
+    struct push_conflict *conflict = arena_alloc(&set->arena, sizeof *conflict);
+    if (conflict == NULL)
+        return false;
+    rpc_buffer_clear(&set->work->clashes);
+    for (size_t i = 0; i < merged->clash_count; i++)
+        encode_clash(decision, &merged->clashes[i]);
+    *conflict = (struct push_conflict){
+        .region = decision->region,
+        .key = decision->mutation->key,
+        .mutation_id = decision->item->id,
+        .device = decision->batch->device.device_id,
+        .version = merged->record.version,
+        .received_at_ms = decision->batch->now_ms,
+        .clashes = arena_dup(&set->arena, rpc_buffer_view(&set->work->clashes)),
+        .mutation = arena_dup(&set->arena, decision->item->bytes),
+    };
+    *set->conflicts_end = conflict;
+    set->conflicts_end = &conflict->next;
+    return conflict->clashes.data != NULL && conflict->mutation.data != NULL;
+}
+
+static bool add_quarantine(struct decision *decision)
+{
+    struct push_set *set = decision->set;
+    struct push_quarantine *entry = arena_alloc(&set->arena, sizeof *entry);
+
+    if (entry == NULL)
+        return false;
+    *entry = (struct push_quarantine){
+        .known = decision->known,
+        .device = decision->batch->device.device_id,
+        .received_at_ms = decision->batch->now_ms,
+        .mutation = arena_dup(&set->arena, decision->item->bytes),
+    };
+    *set->quarantines_end = entry;
+    set->quarantines_end = &entry->next;
+    return decision->item->bytes.len == 0 || entry->mutation.data != NULL;
+}
+
+/* I3: the next seq of the region, and the log entry that has it. */
+static bool add_log(struct decision *decision, struct push_region *region)
+{
+    struct push_set *set = decision->set;
+    struct push_log *log = arena_alloc(&set->arena, sizeof *log);
+
+    if (log == NULL)
+        return false;
+    log->region = region->id;
+    log->entry = (struct audit_entry){
+        .seq = ++region->last_seq,
+        .kind = AUDIT_RECORD,
+        .key = decision->mutation->key,
+        .version = decision->record->version,
+        .stamp = decision->record->stamp,
+        .mutation_id = decision->item->id,
+        .device = decision->batch->device.device_id,
+        .received_at_ms = decision->batch->now_ms,
+    };
+    audit_hash(set->hasher, region->last_hash, &log->entry, log->hash);
+    memcpy(region->last_hash, log->hash, AUDIT_HASH_LEN);
+    log->mutation = arena_dup(&set->arena, decision->item->bytes);
+    *set->logs_end = log;
+    set->logs_end = &log->next;
+    decision->record->seq = region->last_seq;
+    region->present = true;
+    region->dirty = true;
+    return log->mutation.data != NULL;
+}
+
+static void digest_take_out(struct push_region *region, const struct push_record *record)
+{
+    if (record->version == 0 || record->deleted)
+        return;
+    region->records--;
+    region->digest -= record_digest_share(record->key.type, &record->key.id, record->stamp);
+}
+
+static void digest_put_in(struct push_region *region, const struct push_record *record)
+{
+    if (record->deleted)
+        return;
+    region->records++;
+    region->digest += record_digest_share(record->key.type, &record->key.id, record->stamp);
+}
+
+static bool commit_merged(struct decision *decision)
+{
+    struct push_set *set = decision->set;
+    struct push_work *work = set->work;
+    struct push_record *record = decision->record;
+    const struct merge_record *merged = &work->merged.record;
+    bool added = false;
+    struct push_region *region = push_set_region(set, &decision->region, &added);
+
+    if (region == NULL)
+        return false;
+    digest_take_out(region, record);
+    rpc_buffer_clear(&work->past);
+    past_encode(&merged->past, &work->past);
+    record->version = merged->version;
+    record->deleted = merged->deleted;
+    record->region = decision->region;
+    record->body = arena_dup(&set->arena, rpc_buffer_view(&work->body));
+    record->past = arena_dup(&set->arena, rpc_buffer_view(&work->past));
+    record->stamp = record_stamp(set->hasher, record->version, record->deleted, record->body);
+    record->dirty = true;
+    digest_put_in(region, record);
+    if (decision->family != NULL && !decision->family->present) {
+        decision->family->present = true;
+        decision->family->region = decision->region;
+        decision->family->dirty = true;
+    }
+    return !work->past.failed && (work->body.len == 0 || record->body.data != NULL) &&
+           add_log(decision, region);
+}
+
+/* ---- One item ----------------------------------------------------------- */
+
+/* R7's short answer: the device can compute the new record by itself. */
+static bool is_fast_forward(const struct decision *decision, uint64_t stamp_before,
+                            uint64_t version_before)
+{
+    return decision->set->work->merged.as_sent && decision->item->held_stamp == stamp_before &&
+           decision->record->version == version_before + 1;
+}
+
+static struct outcome merge_item(struct decision *decision)
+{
+    struct push_set *set = decision->set;
+    struct push_work *work = set->work;
+    const struct record_mutation *mutation = decision->mutation;
+    uint64_t stamp_before = decision->record->stamp;
+    uint64_t version_before = decision->record->version;
+
+    if (!present_load(decision->record, &work->present)) {
+        set->failed = true; /* a stored record that does not parse: a corrupt store */
+        return retry(PUSH_REASON_BUSY);
+    }
+    if (!record_body_parse(mutation->body, &work->arriving))
+        return quarantined(PUSH_REASON_MALFORMED, 0);
+    if (mutation->recovered_version > 0 && version_before >= mutation->recovered_version)
+        return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+    if (merge(decision->type, &work->present, mutation, &work->arriving,
+              &decision->batch->device.device_id, &work->merged) != MERGE_DONE)
+        return quarantined(PUSH_REASON_TOO_LARGE, 0);
+    fill(decision, &work->merged);
+
+    struct outcome outcome = check_merged(decision, &work->merged);
+    rpc_buffer_clear(&work->body);
+    record_body_encode(&work->merged.record.body, &work->body);
+    if (outcome.status == PUSH_MERGED && work->body.len > RECORD_BODY_BYTES_MAX)
+        outcome = quarantined(PUSH_REASON_TOO_LARGE, 0);
+    if (outcome.status != PUSH_MERGED)
+        return outcome;
+
+    if (!add_conflict(decision))
+        set->failed = true;
+    if (!work->merged.changed)
+        return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+    if (!commit_merged(decision))
+        set->failed = true;
+    if (is_fast_forward(decision, stamp_before, version_before))
+        outcome.status = PUSH_APPLIED;
+    return outcome;
+}
+
+/* The status that is kept with the id for ever (R1, R11). */
+static void remember(struct decision *decision, struct outcome outcome)
+{
+    struct push_known *known = decision->known;
+
+    if (outcome.status == PUSH_RETRY)
+        return;
+    known->present = true;
+    known->dirty = true;
+    known->status = outcome.status == PUSH_APPLIED ? PUSH_MERGED : outcome.status;
+    known->reason = outcome.reason;
+    known->field = outcome.field;
+    if (outcome.status == PUSH_QUARANTINED && !add_quarantine(decision))
+        decision->set->failed = true;
+}
+
+static struct outcome decide_item(struct decision *decision)
+{
+    const struct push_known *known = decision->known;
+
+    if (known->present) /* R11 */
+        return (struct outcome){known->status == PUSH_QUARANTINED ? PUSH_QUARANTINED
+                                                                  : PUSH_NO_EFFECT,
+                                known->reason, known->field};
+    struct outcome outcome = admit(decision);
+    if (outcome.status == PUSH_MERGED)
+        outcome = merge_item(decision);
+    remember(decision, outcome);
+    return outcome;
+}
+
+/* ---- Answers ------------------------------------------------------------ */
+
+static void put_answer(struct push_batch *batch, struct push_work *work, struct outcome outcome,
+                       const struct push_record *record)
+{
+    rpc_buffer_clear(&work->answer);
+    wire_put_uint(&work->answer, ANSWER_STATUS, outcome.status);
+    wire_put_uint(&work->answer, ANSWER_REASON, outcome.reason);
+    wire_put_uint(&work->answer, ANSWER_FIELD, outcome.field);
+    if (record != NULL) {
+        struct record_image image = {record->key, record->version, record->deleted, record->body};
+        rpc_buffer_clear(&work->clash);
+        record_image_encode(&image, &work->clash);
+        wire_put_message(&work->answer, ANSWER_RECORD, rpc_buffer_view(&work->clash));
+    }
+    wire_put_message(&batch->result, RESULT_ANSWERS, rpc_buffer_view(&work->answer));
+}
+
+/* Scope and content are read anew for every answer (R11). False: the item is
+ * answered RETRY, because its record does not fit into this result. */
+static bool answer(struct decision *decision, struct outcome outcome)
+{
+    struct push_batch *batch = decision->batch;
+    struct push_work *work = decision->set->work;
+    const struct push_record *record =
+        decision->record != NULL && decision->record->version > 0 ? decision->record : NULL;
+    bool inside = record != NULL && scope_may_read(&batch->device, &decision->region);
+
+    if (outcome.status == PUSH_RETRY) {
+        put_answer(batch, work, outcome, NULL);
+        return false;
+    }
+    if (outcome.status != PUSH_QUARANTINED && record != NULL && !inside) {
+        put_answer(batch, work, (struct outcome){PUSH_OUT_OF_SCOPE, PUSH_REASON_NONE, 0}, NULL);
+        return true;
+    }
+    if (outcome.status == PUSH_APPLIED) {
+        batch->applied[batch->applied_count++] = (struct push_applied){record->key, record->stamp};
+        put_answer(batch, work, outcome, NULL);
+        return true;
+    }
+    if (inside && batch->result.len + record->body.len > PUSH_RESULT_BYTES_MAX) {
+        put_answer(batch, work, retry(PUSH_REASON_BUSY), NULL);
+        return false;
+    }
+    put_answer(batch, work, outcome, inside ? record : NULL);
+    return true;
+}
+
+/* R8: a hash over the earlier receipt and the ids just answered for good. */
+static bool put_receipt(struct push_set *set, struct push_batch *batch, const struct rpc_bytes *ids,
+                        size_t id_count)
+{
+    bool added = false;
+    struct push_receipts *receipts = push_set_receipts(set, &batch->device, &added);
+    uint8_t hash[RECORD_SHA256_LEN];
+
+    if (receipts == NULL)
+        return false;
+    if (id_count > 1) {
+        record_hash(set->hasher, ids, id_count, hash);
+        memcpy(receipts->last, hash, AUDIT_HASH_LEN);
+        receipts->dirty = true;
+    }
+    wire_put_bytes(&batch->result, RESULT_RECEIPT, rpc_bytes_view(receipts->last, AUDIT_HASH_LEN));
+    return true;
+}
+
+bool push_decide(struct push_set *set, struct push_batch *batch)
+{
+    bool added = false;
+    struct push_receipts *receipts = push_set_receipts(set, &batch->device, &added);
+    struct rpc_bytes *ids = arena_alloc(&set->arena, (batch->item_count + 1) * sizeof *ids);
+    uint8_t before[AUDIT_HASH_LEN];
+    size_t id_count = 0;
+
+    free(batch->applied);
+    batch->applied = calloc(batch->item_count + 1, sizeof *batch->applied);
+    batch->applied_count = 0;
+    rpc_buffer_clear(&batch->result);
+    if (!work_ready(set) || receipts == NULL || ids == NULL || batch->applied == NULL)
+        return false;
+    memcpy(before, receipts->last, sizeof before);
+    ids[id_count++] = rpc_bytes_view(before, sizeof before);
+
+    for (size_t i = 0; i < batch->item_count && !set->failed; i++) {
+        struct decision decision = {.set = set, .batch = batch, .item = &batch->items[i]};
+        work_reset(set->work);
+        decision_begin(&decision);
+        struct outcome outcome = decide_item(&decision);
+        if (!set->failed && answer(&decision, outcome))
+            ids[id_count++] =
+                rpc_bytes_view(batch->items[i].id.bytes, sizeof batch->items[i].id.bytes);
+    }
+    return !set->failed && put_receipt(set, batch, ids, id_count) && !batch->result.failed;
+}

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Batches and sets: what comes in with a Push, and what a transaction must know
+ * to decide it. The decision is in decide.c.
+ */
+#include "push_set.h"
+
+#include <stdlib.h>
+
+enum {
+    PUSH_ITEMS = 1,
+    ITEM_MUTATION = 1,
+    ITEM_HELD_STAMP = 2,
+    /* Memory of one batch: one message and its parsed mutations. */
+    BATCH_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+const char *push_status_text(enum push_status status)
+{
+    switch (status) {
+    case PUSH_APPLIED:
+        return "applied";
+    case PUSH_MERGED:
+        return "merged";
+    case PUSH_NO_EFFECT:
+        return "no effect";
+    case PUSH_QUARANTINED:
+        return "quarantined";
+    case PUSH_OUT_OF_SCOPE:
+        return "out of scope";
+    case PUSH_RETRY:
+        return "retry";
+    }
+    return "unknown";
+}
+
+const char *push_reason_text(enum push_reason reason)
+{
+    switch (reason) {
+    case PUSH_REASON_NONE:
+        return "none";
+    case PUSH_REASON_NOT_YOURS:
+        return "not yours";
+    case PUSH_REASON_NOT_ADMIN:
+        return "not an administrator";
+    case PUSH_REASON_UNKNOWN_FACILITY:
+        return "unknown facility";
+    case PUSH_REASON_MERGE_INVALID:
+        return "invalid after the merge";
+    case PUSH_REASON_PARENT_MISSING:
+        return "parent missing";
+    case PUSH_REASON_UNKNOWN_BASE:
+        return "unknown base";
+    case PUSH_REASON_BUSY:
+        return "busy";
+    default:
+        return record_problem_text((enum record_problem)reason);
+    }
+}
+
+/* ---- Batches ------------------------------------------------------------ */
+
+struct push_batch *push_batch_new(const struct scope_device *device, int64_t now_ms)
+{
+    struct push_batch *batch = calloc(1, sizeof *batch);
+
+    if (batch == NULL)
+        return NULL;
+    arena_init(&batch->arena, BATCH_BYTES_MAX);
+    rpc_buffer_init(&batch->result, PUSH_RESULT_BYTES_MAX + RECORD_ENVELOPE_BYTES_MAX);
+    batch->device = *device;
+    batch->now_ms = now_ms;
+    return batch;
+}
+
+void push_batch_free(struct push_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    arena_deinit(&batch->arena);
+    rpc_buffer_deinit(&batch->result);
+    free(batch->items);
+    free(batch->applied);
+    free(batch);
+}
+
+static bool item_fill(struct push_batch *batch, struct push_item *item, struct rpc_bytes mutation,
+                      struct record_hasher *hasher)
+{
+    struct record_mutation parsed;
+
+    item->bytes = arena_dup(&batch->arena, mutation);
+    item->id = record_mutation_id(hasher, item->bytes);
+    item->parsed = record_mutation_parse(item->bytes, &parsed);
+    if (!item->parsed)
+        return mutation.len == 0 || item->bytes.data != NULL;
+    item->mutation = arena_alloc(&batch->arena, sizeof parsed);
+    if (item->mutation == NULL)
+        return false;
+    *item->mutation = parsed;
+    return true;
+}
+
+static bool batch_grow(struct push_batch *batch)
+{
+    size_t count = batch->item_count;
+
+    if (count > 0 && (count & (count - 1)) != 0)
+        return true;
+    struct push_item *items = realloc(batch->items, (count > 0 ? count * 2 : 1) * sizeof *items);
+    if (items == NULL)
+        return false;
+    batch->items = items;
+    return true;
+}
+
+bool push_batch_add(struct push_batch *batch, struct rpc_bytes mutation, uint64_t held_stamp,
+                    struct record_hasher *hasher)
+{
+    if (!batch_grow(batch))
+        return false;
+    struct push_item *item = &batch->items[batch->item_count];
+    *item = (struct push_item){.held_stamp = held_stamp};
+    if (!item_fill(batch, item, mutation, hasher))
+        return false;
+    batch->item_count++;
+    return true;
+}
+
+static bool item_parse(struct rpc_bytes bytes, struct rpc_bytes *mutation_out,
+                       uint64_t *held_stamp_out)
+{
+    struct wire_reader reader = wire_reader_over(bytes);
+    struct wire_field field;
+    enum wire_status status;
+
+    *mutation_out = rpc_bytes_view(NULL, 0);
+    *held_stamp_out = 0;
+    while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
+        if (field.number == ITEM_MUTATION && field.type == WIRE_LEN)
+            *mutation_out = field.bytes;
+        else if (field.number == ITEM_HELD_STAMP && field.type == WIRE_FIXED64)
+            *held_stamp_out = field.value;
+    }
+    return status == WIRE_END;
+}
+
+enum push_prepare_status push_prepare(struct rpc_bytes push, const struct scope_device *device,
+                                      int64_t now_ms, struct record_hasher *hasher,
+                                      struct push_batch **batch_out)
+{
+    struct push_batch *batch = push_batch_new(device, now_ms);
+    struct wire_reader reader = wire_reader_over(push);
+    struct wire_field field;
+    enum wire_status status;
+    enum push_prepare_status result = PUSH_NO_MEMORY;
+    struct rpc_bytes mutation;
+    uint64_t held_stamp;
+
+    if (batch == NULL)
+        return PUSH_NO_MEMORY;
+    while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
+        if (field.number != PUSH_ITEMS)
+            continue;
+        result = field.type != WIRE_LEN || !item_parse(field.bytes, &mutation, &held_stamp)
+                     ? PUSH_NOT_A_PUSH
+                 : batch->item_count == PUSH_ITEMS_MAX                 ? PUSH_TOO_MANY
+                 : push_batch_add(batch, mutation, held_stamp, hasher) ? PUSH_PREPARED
+                                                                       : PUSH_NO_MEMORY;
+        if (result != PUSH_PREPARED) {
+            push_batch_free(batch);
+            return result;
+        }
+    }
+    if (status == WIRE_MALFORMED) {
+        push_batch_free(batch);
+        return PUSH_NOT_A_PUSH;
+    }
+    *batch_out = batch;
+    return PUSH_PREPARED;
+}
+
+/* ---- Sets --------------------------------------------------------------- */
+
+bool push_set_init(struct push_set *set, const struct scope_roles *roles,
+                   struct record_hasher *hasher)
+{
+    *set = (struct push_set){.roles = roles, .hasher = hasher};
+    arena_init(&set->arena, PUSH_SET_BYTES_MAX);
+    set->logs_end = &set->logs;
+    set->quarantines_end = &set->quarantines;
+    set->conflicts_end = &set->conflicts;
+    return true;
+}
+
+void push_set_deinit(struct push_set *set)
+{
+    HASH_CLEAR(hh, set->records);
+    HASH_CLEAR(hh, set->families);
+    HASH_CLEAR(hh, set->known);
+    HASH_CLEAR(hh, set->regions);
+    HASH_CLEAR(hh, set->receipts);
+    arena_deinit(&set->arena);
+    push_work_free(set->work);
+    set->work = NULL;
+}
+
+struct push_record *push_set_record(struct push_set *set, const struct record_key *key, bool *added)
+{
+    struct push_record *record;
+
+    HASH_FIND(hh, set->records, key, sizeof *key, record);
+    if (record != NULL)
+        return record;
+    record = arena_alloc(&set->arena, sizeof *record);
+    if (record == NULL)
+        return NULL;
+    record->key = *key;
+    HASH_ADD(hh, set->records, key, sizeof *key, record);
+    *added = true;
+    return record;
+}
+
+struct push_family *push_set_family(struct push_set *set, const struct record_uuid *id, bool *added)
+{
+    struct push_family *family;
+
+    HASH_FIND(hh, set->families, id, sizeof *id, family);
+    if (family != NULL)
+        return family;
+    family = arena_alloc(&set->arena, sizeof *family);
+    if (family == NULL)
+        return NULL;
+    family->id = *id;
+    HASH_ADD(hh, set->families, id, sizeof *id, family);
+    *added = true;
+    return family;
+}
+
+struct push_known *push_set_known(struct push_set *set, const struct record_uuid *region,
+                                  const struct record_mutation_id *id, bool *added)
+{
+    struct push_known_key key = {*region, *id};
+    struct push_known *known;
+
+    HASH_FIND(hh, set->known, &key, sizeof key, known);
+    if (known != NULL)
+        return known;
+    known = arena_alloc(&set->arena, sizeof *known);
+    if (known == NULL)
+        return NULL;
+    known->key = key;
+    HASH_ADD(hh, set->known, key, sizeof key, known);
+    *added = true;
+    return known;
+}
+
+struct push_region *push_set_region(struct push_set *set, const struct record_uuid *id, bool *added)
+{
+    struct push_region *region;
+
+    HASH_FIND(hh, set->regions, id, sizeof *id, region);
+    if (region != NULL)
+        return region;
+    region = arena_alloc(&set->arena, sizeof *region);
+    if (region == NULL)
+        return NULL;
+    region->id = *id;
+    HASH_ADD(hh, set->regions, id, sizeof *id, region);
+    *added = true;
+    return region;
+}
+
+struct push_receipts *push_set_receipts(struct push_set *set, const struct scope_device *device,
+                                        bool *added)
+{
+    struct push_receipts_key key = {device->enrolment_region, device->device_id};
+    struct push_receipts *receipts;
+
+    HASH_FIND(hh, set->receipts, &key, sizeof key, receipts);
+    if (receipts != NULL)
+        return receipts;
+    receipts = arena_alloc(&set->arena, sizeof *receipts);
+    if (receipts == NULL)
+        return NULL;
+    receipts->key = key;
+    HASH_ADD(hh, set->receipts, key, sizeof key, receipts);
+    *added = true;
+    return receipts;
+}
+
+struct record_key push_root_key(const struct push_set *set, const struct record_uuid *family)
+{
+    return (struct record_key){*family, set->roles->root->number, *family};
+}
+
+bool push_needs(struct push_set *set, const struct push_batch *batch)
+{
+    bool added;
+
+    if (push_set_receipts(set, &batch->device, &added) == NULL)
+        return false;
+    for (size_t i = 0; i < batch->item_count; i++) {
+        const struct push_item *item = &batch->items[i];
+        if (push_set_known(set, &batch->device.enrolment_region, &item->id, &added) == NULL)
+            return false;
+        if (!item->parsed)
+            continue;
+        const struct record_key *key = &item->mutation->key;
+        if (push_set_record(set, key, &added) == NULL)
+            return false;
+        if (record_uuid_is_zero(&key->family))
+            continue;
+        struct record_key root = push_root_key(set, &key->family);
+        if (push_set_family(set, &key->family, &added) == NULL ||
+            push_set_record(set, &root, &added) == NULL)
+            return false;
+    }
+    return push_set_region(set, &scope_global_region, &added) != NULL &&
+           push_set_region(set, &batch->device.region, &added) != NULL;
+}
+
+struct record_key push_facility_key(const struct push_set *set, const struct record_uuid *facility)
+{
+    return (struct record_key){.type = set->roles->facility->number, .id = *facility};
+}
+
+bool push_region_of_facility(struct push_set *set, const struct record_uuid *facility,
+                             struct record_uuid *region_out)
+{
+    struct record_key key = push_facility_key(set, facility);
+    struct push_record *record;
+    struct record_body body;
+
+    HASH_FIND(hh, set->records, &key, sizeof key, record);
+    return record != NULL && record->version > 0 && record_body_parse(record->body, &body) &&
+           scope_region_of_facility(set->roles, &body, region_out);
+}
+
+bool push_root_facility(const struct push_set *set, const struct push_batch *batch,
+                        const struct record_mutation *mutation, struct record_uuid *facility_out)
+{
+    struct record_body body;
+
+    if (!record_body_parse(mutation->body, &body))
+        return false;
+    if (!scope_facility_of_root(set->roles, &body, facility_out))
+        *facility_out = batch->device.facility;
+    return true;
+}
+
+/* A family that is not there yet gets its region from its root's facility. */
+static bool new_family_needs(struct push_set *set, const struct push_batch *batch,
+                             const struct push_item *item, bool *added)
+{
+    struct record_uuid facility, region;
+
+    if (item->mutation->key.type != set->roles->root->number ||
+        !push_root_facility(set, batch, item->mutation, &facility))
+        return true;
+    struct record_key key = push_facility_key(set, &facility);
+    if (push_set_record(set, &key, added) == NULL)
+        return false;
+    return !push_region_of_facility(set, &facility, &region) ||
+           push_set_region(set, &region, added) != NULL;
+}
+
+bool push_needs_more(struct push_set *set, const struct push_batch *batch, bool *added_out)
+{
+    *added_out = false;
+    for (size_t i = 0; i < batch->item_count; i++) {
+        const struct push_item *item = &batch->items[i];
+        if (!item->parsed || record_uuid_is_zero(&item->mutation->key.family))
+            continue;
+        bool unused;
+        struct push_family *family = push_set_family(set, &item->mutation->key.family, &unused);
+        if (family == NULL)
+            return false;
+        if (family->present ? push_set_region(set, &family->region, added_out) == NULL
+                            : !new_family_needs(set, batch, item, added_out))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scope.h"
+
+const struct record_uuid scope_global_region;
+
+static const struct record_field *field_with_scope(const struct record_type *type)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].scope)
+            return &type->fields[i];
+    return NULL;
+}
+
+bool scope_roles_find(const struct record_schema *schema, struct scope_roles *roles_out)
+{
+    struct scope_roles roles = {.schema = schema, .root = record_root_type(schema)};
+
+    for (size_t i = 0; i < schema->type_count && roles.facility == NULL; i++) {
+        roles.facility_home = field_with_scope(&schema->types[i]);
+        if (roles.facility_home != NULL)
+            roles.facility = &schema->types[i];
+    }
+    if (roles.facility == NULL)
+        return false;
+    roles.region = record_type_by_number(schema, roles.facility_home->reference);
+    for (size_t i = 0; i < roles.root->field_count && roles.root_home == NULL; i++) {
+        const struct record_field *field = &roles.root->fields[i];
+        if (field->reference == roles.facility->number &&
+            field->fill == RECORD_FILL_DEVICE_FACILITY)
+            roles.root_home = field;
+    }
+    if (roles.region == NULL || roles.root_home == NULL)
+        return false;
+    *roles_out = roles;
+    return true;
+}
+
+static bool same(const struct record_uuid *a, const struct record_uuid *b)
+{
+    return record_uuid_compare(a, b) == 0;
+}
+
+bool scope_may_work_in(const struct scope_device *device, const struct record_uuid *region)
+{
+    return !record_uuid_is_zero(region) &&
+           (device->admin || same(region, &device->enrolment_region));
+}
+
+bool scope_may_read(const struct scope_device *device, const struct record_uuid *region)
+{
+    return record_uuid_is_zero(region) || same(region, &device->region);
+}
+
+bool scope_may_write(const struct scope_device *device, const struct record_uuid *region)
+{
+    return record_uuid_is_zero(region) ? device->admin : scope_may_work_in(device, region);
+}
+
+static bool id_in(const struct record_body *body, uint32_t number, struct record_uuid *id_out)
+{
+    const struct wire_field *value = record_body_find(body, number);
+
+    return value != NULL && value->type == WIRE_LEN &&
+           record_uuid_from_bytes(value->bytes, id_out) && !record_uuid_is_zero(id_out);
+}
+
+bool scope_region_of_facility(const struct scope_roles *roles, const struct record_body *body,
+                              struct record_uuid *region_out)
+{
+    return id_in(body, roles->facility_home->number, region_out);
+}
+
+bool scope_facility_of_root(const struct scope_roles *roles, const struct record_body *body,
+                            struct record_uuid *facility_out)
+{
+    return id_in(body, roles->root_home->number, facility_out);
+}
+
+bool scope_key_fits(const struct record_schema *schema, const struct record_key *key)
+{
+    const struct record_type *type = record_type_by_number(schema, key->type);
+    bool has_family = !record_uuid_is_zero(&key->family);
+
+    if (type == NULL)
+        return true;
+    switch (type->family) {
+    case RECORD_FAMILY_GLOBAL:
+        return !has_family;
+    case RECORD_FAMILY_ROOT:
+        return same(&key->family, &key->id);
+    case RECORD_FAMILY_MEMBER:
+        return has_family;
+    }
+    return false;
+}

@@ -1,0 +1,130 @@
+-- The server's store on SQLite, first version.
+--
+-- Every table that a push writes begins its keys with region_id; a region is
+-- self-contained. Ids are 16-byte BLOBs; the global records' region is all
+-- zeros. Stamps and digests are 64-bit numbers kept as signed INTEGER. Times are
+-- ms since 1970-01-01 UTC by the server's clock; they are shown and never order.
+
+-- The region counters: taking seqs from here inside the write transaction
+-- gives them in commit order (I3). records and digest count the living (R24).
+CREATE TABLE sync_region(
+    region_id BLOB NOT NULL PRIMARY KEY,
+    last_seq INTEGER NOT NULL,
+    last_hash BLOB NOT NULL,
+    records INTEGER NOT NULL,
+    digest INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- The records as they are; body is canonical protobuf, past is past.h's.
+CREATE TABLE record(
+    region_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
+    type INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    version INTEGER NOT NULL,
+    deleted INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    past BLOB NOT NULL,
+    PRIMARY KEY(region_id, family_id, type, id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX record_by_seq ON record(region_id, seq);
+
+-- Every accepted change, for ever, chained by hash (R3).
+CREATE TABLE change_log(
+    region_id BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    family_id BLOB NOT NULL,
+    type INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    version INTEGER NOT NULL,
+    stamp INTEGER NOT NULL,
+    mutation_id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    mutation BLOB NOT NULL,
+    PRIMARY KEY(region_id, seq)
+) WITHOUT ROWID;
+
+-- Every mutation id that was ever answered for good, with its status (R1, R11).
+-- region_id is the author's enrolment region.
+CREATE TABLE mutation(
+    region_id BLOB NOT NULL,
+    mutation_id BLOB NOT NULL,
+    status INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
+    field INTEGER NOT NULL,
+    PRIMARY KEY(region_id, mutation_id)
+) WITHOUT ROWID;
+
+-- What could not be accepted, whole (I6, R17).
+CREATE TABLE quarantine(
+    region_id BLOB NOT NULL,
+    mutation_id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    reason INTEGER NOT NULL,
+    field INTEGER NOT NULL,
+    mutation BLOB NOT NULL,
+    PRIMARY KEY(region_id, mutation_id)
+) WITHOUT ROWID;
+
+-- Edits that met on one field (R12); resolved_at_ms 0 means open.
+CREATE TABLE conflict(
+    region_id BLOB NOT NULL,
+    mutation_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
+    type INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    version INTEGER NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    clashes BLOB NOT NULL,
+    mutation BLOB NOT NULL,
+    resolved_at_ms INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY(region_id, mutation_id)
+) WITHOUT ROWID;
+
+-- The last 64 receipts of each device, 16 bytes each, newest first (R8).
+CREATE TABLE receipt(
+    region_id BLOB NOT NULL,
+    device_id BLOB NOT NULL,
+    receipts BLOB NOT NULL,
+    PRIMARY KEY(region_id, device_id)
+) WITHOUT ROWID;
+
+-- The family directory: where a family lives.
+CREATE TABLE family(
+    family_id BLOB NOT NULL PRIMARY KEY,
+    region_id BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- Devices; state as in store.h. The tokens are R23's, present and previous.
+CREATE TABLE device(
+    device_id BLOB NOT NULL PRIMARY KEY,
+    enrolment_region_id BLOB NOT NULL,
+    facility_id BLOB NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    admin INTEGER NOT NULL DEFAULT 0,
+    enrolled_at_ms INTEGER NOT NULL,
+    last_sync_at_ms INTEGER NOT NULL DEFAULT 0,
+    token BLOB NOT NULL DEFAULT x'',
+    token_previous BLOB NOT NULL DEFAULT x''
+) WITHOUT ROWID;
+
+-- One-time enrolment codes: a public selector and the hash of the secret.
+CREATE TABLE enrolment(
+    selector TEXT NOT NULL PRIMARY KEY,
+    secret_hash BLOB NOT NULL,
+    facility_id BLOB NOT NULL,
+    admin INTEGER NOT NULL,
+    expires_at_ms INTEGER NOT NULL,
+    tries_left INTEGER NOT NULL,
+    used_by BLOB NOT NULL DEFAULT x''
+) WITHOUT ROWID;
+
+INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest)
+    VALUES (zeroblob(16), 0, zeroblob(16), 0, 0);

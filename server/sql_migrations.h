@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The numbered SQL files of server/sql, embedded by the build in their order.
+ */
+#ifndef OUTPOST_SERVER_SQL_MIGRATIONS_H
+#define OUTPOST_SERVER_SQL_MIGRATIONS_H
+
+#include <stddef.h>
+
+struct sql_migration {
+    int version; /* 1, 2, ...: the number that the file's name begins with */
+    const char *name;
+    const char *sql;
+};
+
+extern const struct sql_migration sql_migrations_sqlite[];
+extern const size_t sql_migrations_sqlite_count;
+
+#endif

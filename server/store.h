@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The store: all of the server's state behind one asynchronous interface.
+ *
+ * submit(request), later request->done(request), in any order across regions;
+ * pushes of one device complete in the order they were submitted. Requests are
+ * the owner's memory and stay untouched by it until done. An engine has its own
+ * threads (or its own sockets); it tells by notify() that completions wait, and
+ * the owner calls store_drain() in its own thread, where done() runs. So no
+ * caller is ever blocked by a database, and a simulator can complete in any
+ * order it likes.
+ *
+ * What is decided (merge, scope, answers) is decided by push.c, which an engine
+ * calls inside its transaction, after the region counters are locked and the
+ * records read (R10). An engine only reads, writes and commits.
+ *
+ * Errors: request->status. UNAVAILABLE means that nothing was done and that the
+ * same request may be submitted again; everything else is final.
+ */
+#ifndef OUTPOST_SERVER_STORE_H
+#define OUTPOST_SERVER_STORE_H
+
+#include "arena.h"
+#include "outpost/record.h"
+#include "outpost/rpc_status.h"
+#include "push.h"
+#include "scope.h"
+
+/* ---- Limits (I12) ------------------------------------------------------ */
+
+enum {
+    /* Requests waiting in an engine: memory, when the disk is slow. */
+    STORE_REQUESTS_MAX = 20000,
+    /* Mutations of one transaction: how long a reader of a hot region waits. */
+    STORE_TRANSACTION_MUTATIONS_MAX = 20000,
+    /* Rows of one page, whatever the settings say. */
+    STORE_PAGE_ROWS_MAX = 5000,
+    /* Bytes of one page's records: leaves room for the envelope in 4 MiB. */
+    STORE_PAGE_BYTES_MAX = 3 * 1024 * 1024,
+    /* Receipts kept per device (R8). */
+    STORE_RECEIPTS_MAX = 64,
+    /* Wrong secrets before an enrolment code is dead. */
+    STORE_CODE_TRIES = 5,
+    /* Rows of one administrative listing page. */
+    STORE_LIST_ROWS_MAX = 1000,
+    STORE_REGIONS_PER_DEVICE_MAX = 16,
+};
+
+enum { STORE_HASH_LEN = AUDIT_HASH_LEN, STORE_TOKEN_LEN = 16 };
+
+/* ---- Requests ----------------------------------------------------------- */
+
+enum store_kind {
+    STORE_HELLO,
+    STORE_PUSH,
+    STORE_PAGE,
+    STORE_CAUGHT_UP,
+    STORE_HEADS,
+    STORE_ENROL,
+    STORE_CODE_ADD,
+    STORE_DEVICE_LIST,
+    STORE_DEVICE_SET,
+    STORE_RECORD_GET,
+    STORE_LOG_LIST,
+    STORE_QUARANTINE_LIST,
+    STORE_CONFLICT_COUNT,
+};
+
+struct store_request {
+    enum store_kind kind;
+    void (*done)(struct store_request *request); /* in the thread of store_drain */
+    void *owner;
+    struct rpc_status status;
+    struct store_request *next; /* the engine's, while it has the request */
+};
+
+/* A place in a region's log: what a cursor is made of (R3). seq 0: the start. */
+struct store_place {
+    uint64_t seq;
+    uint8_t hash[STORE_HASH_LEN];
+};
+
+struct store_head {
+    struct record_uuid region_id;
+    struct store_place last;
+    uint64_t records; /* living */
+    uint64_t digest;
+};
+
+/* R18: what a stream must know before its first push is looked at. */
+struct store_hello {
+    struct store_request request;
+    /* in */
+    struct record_uuid device_id;
+    struct record_uuid facility_id; /* zero: where the device enrolled */
+    size_t place_count;
+    struct store_hello_place {
+        struct record_uuid region_id;
+        struct store_place place;
+        bool known; /* out: in the region's log */
+    } places[STORE_REGIONS_PER_DEVICE_MAX];
+    /* out */
+    bool device_known;
+    bool revoked;
+    bool facility_known;
+    struct scope_device device;
+    uint8_t token[STORE_TOKEN_LEN]; /* all zeros: none given yet */
+    uint8_t token_previous[STORE_TOKEN_LEN];
+    size_t head_count;
+    struct store_head heads[2]; /* the global region, then the device's */
+};
+
+/* One Push of a stream: decided and written in one transaction (R10). */
+struct store_push {
+    struct store_request request;
+    /* in: prepared by push_prepare; see push.h */
+    struct push_batch *batch;
+    struct record_uuid region_id; /* the stream's region, for its head */
+    /* out: batch->answers and batch->receipt, and the heads after the commit */
+    struct store_place head_global;
+    struct store_place head_region;
+};
+
+/* One page of records, as the `records` fields of a Pull. */
+struct store_row {
+    struct record_key key;
+    uint64_t stamp;
+    uint64_t seq;
+    size_t offset, len; /* of the whole field in encoded */
+};
+
+struct store_page {
+    struct store_request request;
+    /* in */
+    struct record_uuid region_id;
+    bool snapshot;           /* by key, living records; else by seq, all */
+    struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
+    uint64_t after_seq;      /* tail */
+    size_t rows_max;
+    size_t bytes_max;
+    /* out */
+    struct rpc_buffer encoded;
+    struct store_row *rows; /* malloc'ed */
+    size_t row_count;
+    bool at_end;              /* nothing was left after these rows */
+    struct store_place place; /* tail: up to where this page brings the device */
+    struct store_place head;  /* the region's newest entry */
+};
+
+void store_page_deinit(struct store_page *page);
+
+/* CaughtUp: heads and digests from one read snapshot, and a new token. */
+struct store_caught_up {
+    struct store_request request;
+    /* in */
+    struct record_uuid device_id;
+    size_t region_count;
+    struct record_uuid regions[2];
+    struct store_place places[2]; /* up to where the device has all */
+    bool renew_token;
+    int64_t now_ms;                      /* noted as the device's last sync, with the token */
+    uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
+    uint8_t presented_token[STORE_TOKEN_LEN];
+    /* out */
+    bool behind[2]; /* there is more: no token was written */
+    struct store_head heads[2];
+};
+
+/* The heads of regions, for followers and for status. */
+struct store_heads {
+    struct store_request request;
+    /* in: region_count 0 means all */
+    size_t region_count;
+    const struct record_uuid *regions;
+    /* out: malloc'ed */
+    struct store_head *heads;
+    size_t head_count;
+};
+
+void store_heads_deinit(struct store_heads *heads);
+
+/* A one-time code: a public selector and the hash of its secret. */
+enum { STORE_CODE_SELECTOR_LEN = 4, STORE_CODE_HASH_LEN = 32 };
+
+struct store_code_add {
+    struct store_request request;
+    char selector[STORE_CODE_SELECTOR_LEN];
+    uint8_t secret_hash[STORE_CODE_HASH_LEN];
+    struct record_uuid facility_id;
+    bool admin;
+    int64_t now_ms;
+    int64_t expires_at_ms;
+    bool facility_known; /* out */
+};
+
+/* Uses a code up and makes the device, in one transaction. */
+struct store_enrol {
+    struct store_request request;
+    /* in */
+    char selector[STORE_CODE_SELECTOR_LEN];
+    uint8_t secret_hash[STORE_CODE_HASH_LEN];
+    struct record_uuid device_id;
+    int64_t now_ms;
+    /* out */
+    enum store_code_verdict {
+        STORE_CODE_GOOD,
+        STORE_CODE_WRONG,
+        STORE_CODE_USED,
+        STORE_CODE_EXPIRED,
+        STORE_CODE_DEAD, /* too many wrong secrets */
+    } verdict;
+    struct record_uuid facility_id;
+    struct record_uuid region_id;
+    bool admin;
+};
+
+enum store_device_state {
+    STORE_DEVICE_ACTIVE = 0,
+    STORE_DEVICE_REVOKED = 1,
+};
+
+struct store_device {
+    struct record_uuid device_id;
+    struct record_uuid enrolment_region;
+    struct record_uuid facility_id;
+    enum store_device_state state;
+    bool admin;
+    int64_t enrolled_at_ms;
+    int64_t last_sync_at_ms; /* 0: never */
+};
+
+struct store_device_list {
+    struct store_request request;
+    struct store_device *devices; /* malloc'ed, by id */
+    size_t device_count;
+};
+
+struct store_device_set {
+    struct store_request request;
+    struct record_uuid device_id;
+    enum store_device_state state;
+    bool found; /* out */
+};
+
+/* One record as it is, from the given region. */
+struct store_record_get {
+    struct store_request request;
+    struct record_uuid region_id;
+    struct record_key key; /* zero family: that of a global record */
+    bool any_family;       /* look in every family of every region for (type, id) */
+    /* out */
+    bool found;
+    struct record_uuid found_region_id;
+    uint64_t version;
+    uint64_t stamp;
+    bool deleted;
+    struct rpc_buffer body;
+};
+
+/* The log, for history and for verify: entries of a region after a seq. */
+struct store_log_entry {
+    struct audit_entry entry;
+    struct record_uuid region_id;
+    uint8_t hash[STORE_HASH_LEN];
+    struct rpc_bytes mutation; /* in the list's arena */
+};
+
+struct store_log_list {
+    struct store_request request;
+    /* in */
+    struct record_uuid region_id;
+    uint64_t after_seq;
+    bool of_record; /* only entries of (type, id), in every region, from the start */
+    uint32_t type;
+    struct record_uuid id;
+    /* out */
+    struct arena arena;
+    struct store_log_entry *entries; /* in the arena */
+    size_t entry_count;              /* STORE_LIST_ROWS_MAX at most */
+};
+
+struct store_quarantined {
+    struct record_uuid region_id; /* the author's enrolment region */
+    struct record_mutation_id mutation_id;
+    struct record_uuid device_id;
+    int64_t received_at_ms;
+    uint32_t reason;
+    uint32_t field;
+    struct rpc_bytes mutation; /* in the list's arena */
+};
+
+struct store_quarantine_list {
+    struct store_request request;
+    uint64_t offset; /* in */
+    struct arena arena;
+    struct store_quarantined *entries;
+    size_t entry_count;
+    uint64_t total;
+};
+
+struct store_conflict_count {
+    struct store_request request;
+    uint64_t open; /* out */
+};
+
+/* ---- The store ---------------------------------------------------------- */
+
+struct store;
+
+struct store_engine {
+    void (*submit)(struct store *store, struct store_request *request);
+    void (*drain)(struct store *store);
+    void (*wait)(struct store *store); /* until something is complete */
+    void (*close)(struct store *store);
+};
+
+/* The engine's object begins with this. */
+struct store {
+    const struct store_engine *engine;
+};
+
+struct store_options {
+    struct scope_roles roles;
+    /* Called from an engine's thread when completions wait; may be NULL when
+     * the owner uses store_run alone. */
+    void (*notify)(void *context);
+    void *context;
+};
+
+static inline void store_submit(struct store *store, struct store_request *request)
+{
+    store->engine->submit(store, request);
+}
+
+/* Runs done() of what is complete. */
+static inline void store_drain(struct store *store)
+{
+    store->engine->drain(store);
+}
+
+/* Waits for what is under way, then frees; NULL is allowed. */
+void store_close(struct store *store);
+
+/* Opens the embedded store. file is made, with the schema, only with create. */
+struct rpc_status store_sqlite_open(const char *file, bool create,
+                                    const struct store_options *options, struct store **store_out);
+
+/* For commands: submits and waits. Only on a store that was opened without
+ * notify. */
+struct rpc_status store_run(struct store *store, struct store_request *request);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of the SQLite engine: what its files share. Each function runs in the
+ * thread that owns the connection it is given.
+ */
+#ifndef OUTPOST_SERVER_STORE_SQLITE_H
+#define OUTPOST_SERVER_STORE_SQLITE_H
+
+#include "push_set.h"
+#include "sqlite_conn.h"
+
+/* Makes or brings up to date the schema; DATA_LOSS-free: refuses a newer one. */
+struct rpc_status sqlite_migrate(struct sqlite_conn *conn);
+
+/* store_sqlite_push.c: inside a write transaction. */
+int sqlite_push_load(struct sqlite_conn *conn, struct push_set *set,
+                     const struct push_batch *batch);
+int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set);
+
+/* store_sqlite_read.c: inside a read transaction. */
+int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
+                      struct store_hello *hello);
+int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page);
+int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                     struct store_head *head_out);
+int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads);
+int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get);
+int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list);
+int sqlite_read_quarantine(struct sqlite_conn *conn, struct store_quarantine_list *list);
+int sqlite_read_conflicts(struct sqlite_conn *conn, struct store_conflict_count *count);
+
+/* store_sqlite_device.c: devices, codes, tokens. */
+int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up);
+int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
+                    struct store_code_add *add);
+int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
+                 struct store_enrol *enrol);
+int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
+int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
+/* The region of a facility, by its record. SQLITE_NOTFOUND: not known. */
+int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
+                              const struct record_uuid *facility, struct record_uuid *region_out);
+
+#endif

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Stream: one Sync call, from Hello to CaughtUp (PROTOCOL.md, "Stream").
+ *
+ * A state machine without I/O: messages come in, messages go out through a
+ * small vtable, and everything durable is asked of the store, which answers
+ * later. One stream, one thread (the one that drains the store).
+ */
+#ifndef OUTPOST_SERVER_STREAM_H
+#define OUTPOST_SERVER_STREAM_H
+
+#include "store.h"
+
+enum {
+    /* Pushes of one stream under way in the store: what a lost server process
+     * makes a device send again, and how much memory one device holds here. */
+    STREAM_PUSHES_IN_FLIGHT_MAX = 4,
+    /* Records that a stream remembers not to send back (R19); past it they are
+     * sent, which costs bytes and harms nothing. */
+    STREAM_SUPPRESSED_MAX = 100000,
+};
+
+/* What a device is told to keep within (Settings in sync.proto). */
+struct stream_settings {
+    uint32_t push_batch;
+    uint32_t pull_batch;
+    uint32_t batch_bytes;
+    uint32_t sync_interval_s;
+};
+
+void stream_settings_init_default(struct stream_settings *settings);
+
+/* What every stream of a server stands on; lives longer than they do. */
+struct stream_service {
+    struct store *store;
+    struct scope_roles roles;
+    struct stream_settings settings;
+    struct record_hasher *hasher;      /* of the streams' thread */
+    int64_t (*time_ms)(void *context); /* wall clock, ms since 1970 */
+    void (*random)(void *context, uint8_t *bytes, size_t len);
+    void *context;
+};
+
+/* The other end of the call. finish() is called once; nothing is sent after. */
+struct stream_peer {
+    void (*send)(void *context, struct rpc_bytes message);
+    bool (*writable)(void *context);
+    void (*pause_reading)(void *context);
+    void (*resume_reading)(void *context);
+    void (*finish)(void *context, struct rpc_status status);
+    void *context;
+};
+
+struct stream;
+
+/* A stream of the device with that id (from its certificate). NULL: no memory. */
+struct stream *stream_new(const struct stream_service *service, const struct stream_peer *peer,
+                          const struct record_uuid *device_id);
+
+void stream_on_message(struct stream *stream, struct rpc_bytes message);
+void stream_on_half_close(struct stream *stream);
+void stream_on_writable(struct stream *stream);
+
+/* The call is gone: nothing more is sent. The stream frees itself when the
+ * store has answered what it still owes. */
+void stream_on_close(struct stream *stream);
+
+/* Follow mode: whether the stream waits for changes, and in which regions (the
+ * global one, then its own). */
+bool stream_is_following(const struct stream *stream, struct record_uuid regions_out[2]);
+
+/* Tells a follower that a region's head is at seq now. */
+void stream_wake(struct stream *stream, const struct record_uuid *region_id, uint64_t seq);
+
+#endif

@@ -493,7 +493,23 @@ static bool run_for_class(struct store *store, enum store_statement which, enum 
     return store_run(store, statement);
 }
 
-bool apply_snapshot_begin(struct store *store, enum store_class class)
+static bool confirm_answered(struct store *store, int64_t session_ms)
+{
+    sqlite3_stmt *answered = store_statement(store, STORE_JOURNAL_ANSWERED);
+
+    if (answered != NULL)
+        sqlite3_bind_int64(answered, 1, session_ms);
+    while (store_step(store, answered) == STORE_ROW) {
+        struct record_key key = {.type = (uint32_t)sqlite3_column_int64(answered, 0),
+                                 .family = store_column_uuid(answered, 1),
+                                 .id = store_column_uuid(answered, 2)};
+        if (!confirm(store, &key))
+            return false;
+    }
+    return store_ok(store);
+}
+
+bool apply_snapshot_begin(struct store *store, enum store_class class, int64_t session_ms)
 {
     if (!run_for_class(store, STORE_UNCONFIRMED_CLEAR, class) ||
         !run_for_class(store, STORE_UNCONFIRMED_HELD, class) ||
@@ -510,7 +526,7 @@ bool apply_snapshot_begin(struct store *store, enum store_class class)
         table->fresh = true;
     }
     store->unconfirmed_any = true;
-    return true;
+    return confirm_answered(store, session_ms);
 }
 
 static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)

@@ -40,6 +40,7 @@ struct page {
     struct store *store;
     struct rpc_bytes message;
     struct image came;
+    int64_t session_ms;
     struct outpost_sync_result *result;
 };
 
@@ -68,7 +69,7 @@ static bool begin_snapshot(struct page *page, struct rpc_bytes bytes)
 
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
-    return apply_snapshot_begin(page->store, class_of_region(&region));
+    return apply_snapshot_begin(page->store, class_of_region(&region), page->session_ms);
 }
 
 static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
@@ -125,10 +126,12 @@ static bool keep_cursor(struct page *page, struct rpc_bytes bytes)
     return store_put_bytes(page->store, STORE_STATE_CURSOR_SET, bytes);
 }
 
-bool pull_apply(struct store *store, struct rpc_bytes pull, struct outpost_sync_result *result)
+bool pull_apply(struct store *store, struct rpc_bytes pull, int64_t session_ms,
+                struct outpost_sync_result *result)
 {
     struct outpost_sync_result counted = *result;
-    struct page page = {.store = store, .message = pull, .result = &counted};
+    struct page page = {
+        .store = store, .message = pull, .session_ms = session_ms, .result = &counted};
     bool good;
 
     image_init(&page.came);

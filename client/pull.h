@@ -16,8 +16,9 @@ enum {
     PULL_JOURNAL_DAYS = 30,
 };
 
-/* Counts are added to result. */
-STORE_MUST_USE bool pull_apply(struct store *store, struct rpc_bytes pull,
+/* session_ms is what the session's answers have in the journal. Counts are added
+ * to result. */
+STORE_MUST_USE bool pull_apply(struct store *store, struct rpc_bytes pull, int64_t session_ms,
                                struct outpost_sync_result *result);
 
 /* Keeps cursor, token and the regions' states, and compares digests (R24). */

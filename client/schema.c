@@ -66,8 +66,8 @@ static const char own_tables[] =
 
     /* Acknowledged mutations, to give back to a restored server (R8). */
     "CREATE TABLE outpost_journal ("
-    " n INTEGER PRIMARY KEY, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL,"
-    " answered_at_ms INTEGER NOT NULL);"
+    " n INTEGER PRIMARY KEY, type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL);"
     "CREATE INDEX outpost_journal_age ON outpost_journal (answered_at_ms);"
 
     /* Why the server (or R25) refused a record, as it was at that generation. */

@@ -352,7 +352,7 @@ static bool receive_pull(struct session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "a page before the answers to all pushes");
-    return pull_apply(session->store, bytes, &session->result);
+    return pull_apply(session->store, bytes, session->options.now_ms, &session->result);
 }
 
 static bool receive_caught_up(struct session *session, struct rpc_bytes bytes)

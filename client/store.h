@@ -79,9 +79,11 @@
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \
     X(OUTBOX_COUNT, "SELECT count(*) FROM outpost_outbox")                                        \
-    X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, mutation, mutation_id,"            \
-                   " answered_at_ms) SELECT n, mutation, mutation_id, ?2 FROM outpost_outbox"     \
-                   " WHERE n = ?1")                                                               \
+    X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
+                   " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
+                   " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+    X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
+                        " WHERE answered_at_ms = ?1")                                             \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
     X(REJECTED_PUT, "INSERT OR REPLACE INTO outpost_rejected (type, family_id, id, reason,"       \
                     " field, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                        \

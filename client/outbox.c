@@ -96,17 +96,19 @@ static bool check(struct sealing *sealing, const struct record_type *type,
 
 /* ---- Fields ---------------------------------------------------------------------------- */
 
-/* Empty fields of a new record that are filled by the device, in the row itself. */
+/* Empty fields that the device fills, in the row itself: of a record that the
+ * server does not have, or has as a tombstone; then with what it had before. */
 static bool fill(struct sealing *sealing, const struct record_type *type,
                  const struct record_key *key)
 {
     const struct record_uuid *facility = &sealing->options->facility_id;
-    struct record_body body;
+    struct record_body body, before;
     bool filled = false;
     struct rpc_buffer encoded;
     bool good = true;
 
-    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
+    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &body) ||
+        !record_body_parse(rpc_buffer_view(&sealing->base.body), &before))
         return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
     for (size_t i = 0; i < type->field_count; i++) {
         const struct record_field *field = &type->fields[i];
@@ -116,7 +118,8 @@ static bool fill(struct sealing *sealing, const struct record_type *type,
         if (field->fill != RECORD_FILL_DEVICE_FACILITY ||
             record_body_find(&body, field->number) != NULL)
             continue;
-        filled = record_body_set(&body, &value) || filled;
+        const struct wire_field *old = record_body_find(&before, field->number);
+        filled = record_body_set(&body, old != NULL ? old : &value) || filled;
     }
     if (!filled)
         return true;
@@ -228,9 +231,10 @@ static bool seal_images(struct sealing *sealing, const struct record_type *type,
                                        .base_version = sealing->base.version,
                                        .base_stamp = sealing->base.stamp,
                                        .deletes = !image_living(&sealing->row)};
-    bool made_here = !sealing->base.present && !sealing->held.present;
+    bool unknown_there =
+        sealing->held.deleted || (!sealing->base.present && !sealing->held.present);
 
-    if (made_here && !fill(sealing, type, key))
+    if (!mutation.deletes && unknown_there && !fill(sealing, type, key))
         return false;
     rpc_buffer_clear(&sealing->body);
     if (!mutation.deletes) {

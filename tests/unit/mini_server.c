@@ -30,6 +30,7 @@ struct mini_server *mini_server_new(const struct record_schema *schema)
     memset(server->region.bytes, 0x5e, RECORD_UUID_LEN);
     memset(server->facility.bytes, 0xfa, RECORD_UUID_LEN);
     server->page = 3;
+    rpc_buffer_init(&server->log, 64 * 1024 * 1024);
     return server;
 }
 
@@ -37,6 +38,7 @@ void mini_server_free(struct mini_server *server)
 {
     for (size_t i = 0; i < server->record_count; i++)
         rpc_buffer_deinit(&server->records[i].body);
+    rpc_buffer_deinit(&server->log);
     record_hasher_free(server->hasher);
     free(server->records);
     free(server->known);
@@ -243,6 +245,7 @@ static struct verdict known_or_decide(struct mini_stream *stream, struct rpc_byt
     verdict = decide(stream, m, held);
     if (verdict.status != RETRY) {
         assert(server->known_count < MINI_KNOWN_MAX);
+        rpc_buffer_append_bytes(&server->log, m->body);
         server->known[server->known_count++] =
             (struct mini_known){id, verdict.status, verdict.reason, verdict.field};
     }

@@ -39,6 +39,7 @@ struct mini_server {
     size_t known_count;
     struct mini_known *known;
     size_t mutations;      /* accepted, each once */
+    struct rpc_buffer log; /* the bodies of all that was accepted or refused */
     size_t page;           /* records in one Pull */
     bool busy;             /* answers every mutation with retry */
     uint32_t out_of_scope; /* answers mutations of that type so */

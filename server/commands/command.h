@@ -67,8 +67,7 @@ struct rpc_status command_usage(const char *format, ...) RPC_PRINTF(1, 2);
 /* The word at that place; NULL when there are fewer. */
 const char *command_word(const struct command *command, size_t index);
 
-struct rpc_status command_parse_id(const char *what, const char *text,
-                                   struct record_uuid *id_out);
+struct rpc_status command_parse_id(const char *what, const char *text, struct record_uuid *id_out);
 
 json_t *command_id_json(const struct record_uuid *id);
 json_t *command_digest_json(uint64_t digest); /* 16 hexadecimal digits */

@@ -58,11 +58,9 @@ struct rpc_status global_write_put(struct global_write *write, const struct reco
     struct store_record_get get = {.key = {.type = type->number, .id = *id}};
     struct record_mutation mutation = {.key = get.key};
     struct record_body present = {0}, changes;
-    struct rpc_status status =
-        command_run(write->command, &get.request, STORE_RECORD_GET);
+    struct rpc_status status = command_run(write->command, &get.request, STORE_RECORD_GET);
 
-    if (rpc_ok(&status) && get.found &&
-        !record_body_parse(rpc_buffer_view(&get.body), &present))
+    if (rpc_ok(&status) && get.found && !record_body_parse(rpc_buffer_view(&get.body), &present))
         status = rpc_status_make(RPC_DATA_LOSS, "a stored record does not parse");
     if (rpc_ok(&status)) {
         mutation.base_version = get.version;
@@ -92,8 +90,7 @@ static struct rpc_status check_answer(const struct global_write *write, size_t i
         return rpc_status_ok();
     const struct record_type *type =
         record_type_by_number(write->command->roles.schema, item->mutation->key.type);
-    const struct record_field *at =
-        record_field_by_number(type, (uint32_t)values[ANSWER_FIELD]);
+    const struct record_field *at = record_field_by_number(type, (uint32_t)values[ANSWER_FIELD]);
     record_uuid_format(&item->mutation->key.id, id);
     return rpc_status_make(RPC_INVALID_ARGUMENT, "%s %s was refused: %s%s%s", type->table, id,
                            at != NULL ? at->name : "", at != NULL ? ": " : "",

@@ -26,11 +26,10 @@ static json_t *entry_json(const struct record_type *type, const struct store_log
 {
     const struct audit_entry *entry = &logged->entry;
     struct record_mutation mutation;
-    json_t *row = json_pack("{s:o,s:I,s:I,s:o,s:I}", "region_id",
-                            command_id_json(&logged->region_id), "seq", (json_int_t)entry->seq,
-                            "version", (json_int_t)entry->version, "device_id",
-                            command_id_json(&entry->device), "received_at_ms",
-                            (json_int_t)entry->received_at_ms);
+    json_t *row = json_pack(
+        "{s:o,s:I,s:I,s:o,s:I}", "region_id", command_id_json(&logged->region_id), "seq",
+        (json_int_t)entry->seq, "version", (json_int_t)entry->version, "device_id",
+        command_id_json(&entry->device), "received_at_ms", (json_int_t)entry->received_at_ms);
 
     if (record_mutation_parse(logged->mutation, &mutation)) {
         json_object_set_new(row, "base_version", json_integer((json_int_t)mutation.base_version));
@@ -73,7 +72,6 @@ struct rpc_status command_history(struct command *command)
         arena_deinit(&list.arena);
     } while (rpc_ok(&status) && count == STORE_LIST_ROWS_MAX);
     if (rpc_ok(&status) && json_array_size(rows) == 0)
-        return rpc_status_make(RPC_NOT_FOUND, "there is no %s %s", table,
-                               command_word(command, 1));
+        return rpc_status_make(RPC_NOT_FOUND, "there is no %s %s", table, command_word(command, 1));
     return status;
 }

@@ -145,17 +145,20 @@ static void print_table(const json_t *rows)
     json_t *row, *value;
     const char *name;
 
-    json_array_foreach (rows, index, row) {
+    json_array_foreach(rows, index, row)
+    {
         const char *tab = "";
         if (index == 0) {
-            json_object_foreach (row, name, value) {
+            json_object_foreach(row, name, value)
+            {
                 printf("%s%s", tab, name);
                 tab = "\t";
             }
             printf("\n");
         }
         tab = "";
-        json_object_foreach (row, name, value) {
+        json_object_foreach(row, name, value)
+        {
             printf("%s", tab);
             print_scalar(value);
             tab = "\t";
@@ -174,7 +177,8 @@ static void print_text(const struct command *command)
         printf("\n");
         return;
     }
-    json_object_foreach (command->result, name, value) {
+    json_object_foreach(command->result, name, value)
+    {
         if (json_is_array(value)) {
             print_table(value);
         } else if (!json_is_null(value)) {
@@ -215,13 +219,12 @@ static int report(struct command *command, const struct rpc_status *status)
     bool ok = rpc_ok(status);
 
     if (command->line->json && command->result != NULL) {
-        json_object_set_new(command->result, "error",
-                            ok ? json_null()
-                               : json_pack("{s:s,s:s}", "code",
-                                           status->code == RPC_OUT_OF_RANGE
-                                               ? "USAGE"
-                                               : rpc_code_name(status->code),
-                                           "message", status->message));
+        json_object_set_new(
+            command->result, "error",
+            ok ? json_null()
+               : json_pack("{s:s,s:s}", "code",
+                           status->code == RPC_OUT_OF_RANGE ? "USAGE" : rpc_code_name(status->code),
+                           "message", status->message));
         json_dumpf(command->result, stdout, JSON_INDENT(2));
         printf("\n");
     } else if (ok && command->result != NULL) {
@@ -246,7 +249,7 @@ static void print_help(FILE *file)
 
 /* ---- The line ------------------------------------------------------------- */
 
-enum option {
+enum line_option {
     OPTION_HELP = 256,
     OPTION_DATA,
     OPTION_STORE,

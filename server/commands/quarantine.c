@@ -23,15 +23,14 @@ static json_t *entry_json(const struct command *command, const struct store_quar
     const struct record_field *field =
         type != NULL ? record_field_by_number(type, entry->field) : NULL;
 
-    return json_pack("{s:o,s:s,s:o?,s:o?,s:s,s:s?,s:o,s:I}", "mutation_id",
-                     mutation_id_json(&entry->mutation_id), "type",
-                     type != NULL ? type->table : "unknown", "family_id",
-                     parsed ? command_id_json(&mutation.key.family) : NULL, "id",
-                     parsed ? command_id_json(&mutation.key.id) : NULL, "reason",
-                     push_reason_text((enum push_reason)entry->reason), "field",
-                     field != NULL ? field->name : NULL, "device_id",
-                     command_id_json(&entry->device_id), "received_at_ms",
-                     (json_int_t)entry->received_at_ms);
+    return json_pack(
+        "{s:o,s:s,s:o?,s:o?,s:s,s:s?,s:o,s:I}", "mutation_id",
+        mutation_id_json(&entry->mutation_id), "type", type != NULL ? type->table : "unknown",
+        "family_id", parsed ? command_id_json(&mutation.key.family) : NULL, "id",
+        parsed ? command_id_json(&mutation.key.id) : NULL, "reason",
+        push_reason_text((enum push_reason)entry->reason), "field",
+        field != NULL ? field->name : NULL, "device_id", command_id_json(&entry->device_id),
+        "received_at_ms", (json_int_t)entry->received_at_ms);
 }
 
 static struct rpc_status list(struct command *command)

@@ -51,13 +51,12 @@ json_t *record_json_value(const struct record_field *field, const struct wire_fi
     return json_integer((json_int_t)value->value);
 }
 
-void record_json_add(json_t *object, const struct record_type *type,
-                     const struct record_body *body)
+void record_json_add(json_t *object, const struct record_type *type, const struct record_body *body)
 {
     for (size_t i = 0; i < type->field_count; i++)
-        json_object_set_new(object, type->fields[i].name,
-                            record_json_value(&type->fields[i],
-                                              record_body_find(body, type->fields[i].number)));
+        json_object_set_new(
+            object, type->fields[i].name,
+            record_json_value(&type->fields[i], record_body_find(body, type->fields[i].number)));
 }
 
 struct rpc_status record_json_name(struct command *command, const struct record_type *type,

@@ -18,12 +18,12 @@ static struct rpc_status add_regions(struct command *command)
         const struct store_head *head = &heads.heads[i];
         json_t *name = NULL;
         status = record_json_name(command, command->roles.region, &head->region_id, &name);
-        json_array_append_new(
-            regions, json_pack("{s:o,s:o,s:I,s:I,s:o}", "region_id",
-                               command_id_json(&head->region_id), "name",
-                               name != NULL ? name : json_string(""), "last_seq",
-                               (json_int_t)head->last.seq, "records", (json_int_t)head->records,
-                               "digest", command_digest_json(head->digest)));
+        json_array_append_new(regions, json_pack("{s:o,s:o,s:I,s:I,s:o}", "region_id",
+                                                 command_id_json(&head->region_id), "name",
+                                                 name != NULL ? name : json_string(""), "last_seq",
+                                                 (json_int_t)head->last.seq, "records",
+                                                 (json_int_t)head->records, "digest",
+                                                 command_digest_json(head->digest)));
     }
     json_object_set_new(command->result, "regions", regions);
     store_heads_deinit(&heads);

@@ -6,6 +6,9 @@
  */
 #include "command.h"
 
+/* Walks of one region that others keep writing to. */
+enum { WALKS_MAX = 10 };
+
 struct walk {
     struct command *command;
     const struct store_head *head;
@@ -18,10 +21,9 @@ struct walk {
 
 static void problem(struct walk *walk, const char *what, uint64_t seq)
 {
-    json_array_append_new(walk->problems,
-                          json_pack("{s:o,s:I,s:s}", "region_id",
-                                    command_id_json(&walk->head->region_id), "seq",
-                                    (json_int_t)seq, "problem", what));
+    json_array_append_new(walk->problems, json_pack("{s:o,s:I,s:s}", "region_id",
+                                                    command_id_json(&walk->head->region_id), "seq",
+                                                    (json_int_t)seq, "problem", what));
 }
 
 static void check_entry(struct walk *walk, const struct store_log_entry *logged,
@@ -62,8 +64,7 @@ static struct rpc_status walk_log(struct walk *walk)
     if (rpc_ok(&status) &&
         (walk->entries != walk->head->last.seq ||
          (walk->entries > 0 && memcmp(hash, walk->head->last.hash, AUDIT_HASH_LEN) != 0)))
-        problem(walk, "the log does not end where the region's counter says",
-                walk->head->last.seq);
+        problem(walk, "the log does not end where the region's counter says", walk->head->last.seq);
     return status;
 }
 
@@ -76,8 +77,7 @@ static void check_record(struct walk *walk, const struct store_row *row, struct 
         problem(walk, "a record does not parse", row->seq);
         return;
     }
-    uint64_t stamp =
-        record_stamp(walk->command->hasher, image.version, image.deleted, image.body);
+    uint64_t stamp = record_stamp(walk->command->hasher, image.version, image.deleted, image.body);
     if (stamp != row->stamp)
         problem(walk, "a record is not the one that its stamp names", row->seq);
     if (image.deleted)
@@ -113,6 +113,43 @@ static struct rpc_status walk_records(struct walk *walk)
     return status;
 }
 
+/* Walks one region. A server may write meanwhile: when the head has moved the
+ * walk says nothing, and is made again. */
+static struct rpc_status verify_region(struct command *command, struct store_head *head,
+                                       json_t *problems, json_t *regions)
+{
+    struct rpc_status status = rpc_status_ok();
+    bool moved = true;
+
+    for (int tries = 0; rpc_ok(&status) && moved && tries < WALKS_MAX; tries++) {
+        struct store_heads now = {.region_count = 1, .regions = &head->region_id};
+        struct walk walk = {.command = command, .head = head, .problems = json_array()};
+        status = walk_log(&walk);
+        if (rpc_ok(&status))
+            status = walk_records(&walk);
+        if (rpc_ok(&status))
+            status = command_run(command, &now.request, STORE_HEADS);
+        moved = rpc_ok(&status) && now.heads[0].last.seq != head->last.seq;
+        if (rpc_ok(&status) && !moved) {
+            json_array_extend(problems, walk.problems);
+            json_array_append_new(regions, json_pack("{s:o,s:I,s:I,s:o}", "region_id",
+                                                     command_id_json(&head->region_id), "entries",
+                                                     (json_int_t)walk.entries, "records",
+                                                     (json_int_t)walk.living, "digest",
+                                                     command_digest_json(walk.digest)));
+        }
+        json_decref(walk.problems);
+        if (moved)
+            *head = now.heads[0];
+        store_heads_deinit(&now);
+    }
+    if (rpc_ok(&status) && moved)
+        return rpc_status_make(RPC_UNAVAILABLE,
+                               "a region is written to faster than it can be walked: stop"
+                               " outpostd serve, or try later");
+    return status;
+}
+
 struct rpc_status command_verify(struct command *command)
 {
     struct store_heads heads = {0};
@@ -122,18 +159,8 @@ struct rpc_status command_verify(struct command *command)
 
     json_object_set_new(command->result, "regions", regions);
     json_object_set_new(command->result, "problems", problems);
-    for (size_t i = 0; rpc_ok(&status) && i < heads.head_count; i++) {
-        struct walk walk = {
-            .command = command, .head = &heads.heads[i], .problems = problems};
-        status = walk_log(&walk);
-        if (rpc_ok(&status))
-            status = walk_records(&walk);
-        json_array_append_new(
-            regions, json_pack("{s:o,s:I,s:I,s:o}", "region_id",
-                               command_id_json(&heads.heads[i].region_id), "entries",
-                               (json_int_t)walk.entries, "records", (json_int_t)walk.living,
-                               "digest", command_digest_json(walk.digest)));
-    }
+    for (size_t i = 0; rpc_ok(&status) && i < heads.head_count; i++)
+        status = verify_region(command, &heads.heads[i], problems, regions);
     store_heads_deinit(&heads);
     if (rpc_ok(&status) && json_array_size(problems) > 0)
         return rpc_status_make(RPC_FAILED_PRECONDITION,

@@ -1,1 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
+outpost_unit_test(synthea_csv outpost_synthea)
+
+# A device on a real SQLite file, and a server to sync it with.
+add_library(device_fixture STATIC unit/device_fixture.c unit/mini_server.c)
+target_include_directories(device_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/unit)
+target_link_libraries(device_fixture PRIVATE outpost_flags PUBLIC outpost_client PkgConfig::CUNIT)
+
+outpost_unit_test(apply device_fixture)
+outpost_unit_test(device_history device_fixture)

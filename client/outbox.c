@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From pending records to exact bytes; see outbox.h.
+ */
+#include "outbox.h"
+
+#include "apply.h"
+#include "schema.h"
+
+enum {
+    /* Order of sending: global records (those that others refer to first), roots,
+     * members; then deletions the other way round, so that no record is ever on
+     * the server without its parent because of us (R14). */
+    RANK_ROOT = 1000,
+    RANK_MEMBER = 2000,
+    RANK_DELETES = 10000,
+};
+
+/* What sealing one record works with; made once. */
+struct sealing {
+    struct store *store;
+    const struct outbox_options *options;
+    struct image row, base, held;
+    struct rpc_buffer body;     /* of the mutation */
+    struct rpc_buffer mutation; /* its bytes */
+};
+
+/* ---- Order ------------------------------------------------------------------------- */
+
+/* How many references a global type is away from one that refers to nothing. */
+static int depth(const struct record_schema *schema, const struct record_type *type, size_t limit)
+{
+    int deepest = 0;
+
+    for (size_t i = 0; limit > 0 && i < type->field_count; i++) {
+        const struct record_type *target = record_type_by_number(schema, type->fields[i].reference);
+        if (target != NULL && target != type) {
+            int below = 1 + depth(schema, target, limit - 1);
+            deepest = below > deepest ? below : deepest;
+        }
+    }
+    return deepest;
+}
+
+static int rank_of(const struct record_schema *schema, const struct record_type *type, bool deletes)
+{
+    int rank = RANK_MEMBER;
+
+    if (type->family == RECORD_FAMILY_ROOT)
+        rank = RANK_ROOT;
+    else if (type->family == RECORD_FAMILY_GLOBAL)
+        rank = depth(schema, type, schema->type_count);
+    return deletes ? RANK_DELETES - rank : rank;
+}
+
+/* ---- Marks --------------------------------------------------------------------------- */
+
+static bool put_problem(struct sealing *sealing, const struct record_key *key,
+                        struct record_verdict verdict, enum store_statement which,
+                        int64_t generation)
+{
+    sqlite3_stmt *statement = store_statement(sealing->store, which);
+
+    if (statement == NULL)
+        return false;
+    store_bind_key(statement, key);
+    sqlite3_bind_int(statement, 4, verdict.problem);
+    sqlite3_bind_int64(statement, 5, verdict.field);
+    if (which == STORE_REJECTED_PUT)
+        sqlite3_bind_int64(statement, 6, generation);
+    return store_run(sealing->store, statement);
+}
+
+static bool delete_mark(struct store *store, const struct record_key *key,
+                        enum store_statement which)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    store_bind_key(statement, key);
+    return store_run(store, statement);
+}
+
+static bool check(struct sealing *sealing, const struct record_type *type,
+                  const struct record_key *key)
+{
+    struct record_body body;
+    struct record_verdict verdict = {RECORD_PROBLEM_NONE, 0};
+
+    if (image_living(&sealing->row) &&
+        record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
+        verdict = record_validate(type, &body, sealing->options->now_ms);
+    if (verdict.problem == RECORD_PROBLEM_NONE)
+        return delete_mark(sealing->store, key, STORE_WARNING_DELETE);
+    return put_problem(sealing, key, verdict, STORE_WARNING_PUT, 0);
+}
+
+/* ---- Fields ---------------------------------------------------------------------------- */
+
+/* Empty fields that the device fills, in the row itself: of a record that the
+ * server does not have, or has as a tombstone; then with what it had before. */
+static bool fill(struct sealing *sealing, const struct record_type *type,
+                 const struct record_key *key)
+{
+    const struct record_uuid *facility = &sealing->options->facility_id;
+    struct record_body body, before;
+    bool filled = false;
+    struct rpc_buffer encoded;
+    bool good = true;
+
+    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &body) ||
+        !record_body_parse(rpc_buffer_view(&sealing->base.body), &before))
+        return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct record_field *field = &type->fields[i];
+        struct wire_field value = {.number = field->number,
+                                   .type = WIRE_LEN,
+                                   .bytes = rpc_bytes_view(facility->bytes, RECORD_UUID_LEN)};
+        if (field->fill != RECORD_FILL_DEVICE_FACILITY ||
+            record_body_find(&body, field->number) != NULL)
+            continue;
+        const struct wire_field *old = record_body_find(&before, field->number);
+        filled = record_body_set(&body, old != NULL ? old : &value) || filled;
+    }
+    if (!filled)
+        return true;
+    rpc_buffer_init(&encoded, RECORD_BODY_BYTES_MAX);
+    record_body_encode(&body, &encoded);
+    if (encoded.failed) { /* the record is as large as can be: it goes unfilled */
+        rpc_buffer_deinit(&encoded);
+        return true;
+    }
+    rpc_buffer_clear(&sealing->row.body);
+    rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(&encoded));
+    good = image_write_row(sealing->store, key, &sealing->row);
+    rpc_buffer_deinit(&encoded);
+    return good;
+}
+
+static void add_field(struct record_mutation *mutation, uint32_t number)
+{
+    size_t at = mutation->field_count;
+
+    if (record_mutation_sets(mutation, number) || at == RECORD_FIELDS_MAX)
+        return;
+    while (at > 0 && mutation->fields[at - 1] > number) {
+        mutation->fields[at] = mutation->fields[at - 1];
+        at--;
+    }
+    mutation->fields[at] = number;
+    mutation->field_count++;
+}
+
+/* The field, and with it all of its merge group. */
+static void add_group(struct record_mutation *mutation, const struct record_type *type,
+                      uint32_t number)
+{
+    const struct record_field *changed = record_field_by_number(type, number);
+
+    add_field(mutation, number);
+    for (size_t i = 0; changed != NULL && i < type->field_count; i++)
+        if (type->fields[i].group == changed->group)
+            add_field(mutation, type->fields[i].number);
+}
+
+/* Lists what differs; with all set, also what is recorded and does not differ:
+ * then the server's copy is a tombstone, which the edit brings back to life. */
+static bool add_differences(struct record_mutation *mutation, const struct record_type *type,
+                            const struct sealing *sealing, bool all)
+{
+    struct record_body row, base;
+
+    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row) ||
+        !record_body_parse(rpc_buffer_view(&sealing->base.body), &base))
+        return false;
+    for (size_t i = 0; i < row.count; i++)
+        if (all ||
+            !record_value_equal(&row.fields[i], record_body_find(&base, row.fields[i].number)))
+            add_group(mutation, type, row.fields[i].number);
+    for (size_t i = 0; i < base.count; i++)
+        if (record_body_find(&row, base.fields[i].number) == NULL)
+            add_group(mutation, type, base.fields[i].number);
+    return true;
+}
+
+static bool put_values(const struct record_mutation *mutation, struct sealing *sealing)
+{
+    struct record_body row;
+
+    rpc_buffer_clear(&sealing->body);
+    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row))
+        return false;
+    for (size_t i = 0; i < row.count; i++)
+        if (record_mutation_sets(mutation, row.fields[i].number))
+            wire_put_field(&sealing->body, &row.fields[i]);
+    return !sealing->body.failed;
+}
+
+/* ---- One record --------------------------------------------------------------------------- */
+
+static bool put_sealed(struct sealing *sealing, const struct record_type *type,
+                       const struct record_mutation *mutation, int64_t generation)
+{
+    struct store *store = sealing->store;
+    sqlite3_stmt *statement;
+    struct record_mutation_id id;
+
+    rpc_buffer_clear(&sealing->mutation);
+    record_mutation_encode(mutation, &sealing->mutation);
+    if (sealing->mutation.failed)
+        return store_fail(store, OUTPOST_IO, "no memory");
+    id = record_mutation_id(store->hasher, rpc_buffer_view(&sealing->mutation));
+
+    statement = store_statement(store, STORE_OUTBOX_PUT);
+    if (statement == NULL)
+        return false;
+    store_bind_key(statement, &mutation->key);
+    sqlite3_bind_int(statement, 4, rank_of(store->schema, type, mutation->deletes));
+    store_bind_bytes(statement, 5, rpc_buffer_view(&sealing->mutation));
+    store_bind_bytes(statement, 6, rpc_bytes_view(id.bytes, sizeof id.bytes));
+    sqlite3_bind_int(statement, 7, mutation->deletes);
+    store_bind_bytes(statement, 8, rpc_buffer_view(&sealing->row.body));
+    sqlite3_bind_int64(statement, 9, generation);
+    return store_run(store, statement) && check(sealing, type, &mutation->key) &&
+           delete_mark(store, &mutation->key, STORE_REJECTED_DELETE);
+}
+
+static bool seal_images(struct sealing *sealing, const struct record_type *type,
+                        const struct record_key *key, int64_t generation)
+{
+    struct record_mutation mutation = {.key = *key,
+                                       .base_version = sealing->base.version,
+                                       .base_stamp = sealing->base.stamp,
+                                       .deletes = !image_living(&sealing->row)};
+    bool unknown_there =
+        sealing->held.deleted || (!sealing->base.present && !sealing->held.present);
+
+    if (!mutation.deletes && unknown_there && !fill(sealing, type, key))
+        return false;
+    rpc_buffer_clear(&sealing->body);
+    if (!mutation.deletes) {
+        if (!add_differences(&mutation, type, sealing, sealing->held.deleted) ||
+            !put_values(&mutation, sealing))
+            return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
+        /* Edited and edited back; the server's copy has moved on since (R5). */
+        if (mutation.field_count == 0 && sealing->base.present)
+            return apply_clean(sealing->store, key, &sealing->held, false);
+    }
+    mutation.body = rpc_buffer_view(&sealing->body);
+    return put_sealed(sealing, type, &mutation, generation);
+}
+
+static bool seal_record(struct sealing *sealing, const struct record_type *type,
+                        const struct record_key *key, int64_t generation)
+{
+    struct store *store = sealing->store;
+    static const struct record_verdict too_large = {RECORD_PROBLEM_TOO_LARGE, 0};
+
+    if (!image_read_row(store, key, &sealing->row) ||
+        !image_read_base(store, key, &sealing->base) ||
+        !image_read_held(store, key, &sealing->held))
+        return false;
+    if (sealing->row.oversize || sealing->base.oversize)
+        return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);
+    if (image_same(&sealing->row, &sealing->held))
+        return apply_clean(store, key, &sealing->held, true);
+    return seal_images(sealing, type, key, generation);
+}
+
+/* ---- All ---------------------------------------------------------------------------------------
+ */
+
+static bool seal_type(struct sealing *sealing, const struct record_type *type)
+{
+    struct store *store = sealing->store;
+    struct record_key keys[STORE_KEYS_MAX];
+    int64_t generations[STORE_KEYS_MAX];
+    struct record_key after = {.type = type->number};
+    size_t count;
+
+    do {
+        sqlite3_stmt *statement = store_statement(store, STORE_PENDING_UNSEALED);
+        store_bind_key(statement, &after);
+        count = 0;
+        while (count < STORE_KEYS_MAX && store_step(store, statement) == STORE_ROW) {
+            keys[count].type = type->number;
+            keys[count].family = store_column_uuid(statement, 0);
+            keys[count].id = store_column_uuid(statement, 1);
+            generations[count++] = sqlite3_column_int64(statement, 2);
+        }
+        sqlite3_reset(statement);
+        for (size_t i = 0; i < count; i++)
+            if (!seal_record(sealing, type, &keys[i], generations[i]))
+                return false;
+        if (count > 0)
+            after = keys[count - 1];
+    } while (count == STORE_KEYS_MAX);
+    return store_ok(store);
+}
+
+static bool anything_pending(struct store *store, bool *pending_out)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_PENDING_ANY);
+    enum store_step step = store_step(store, statement);
+
+    *pending_out = step == STORE_ROW;
+    sqlite3_reset(statement);
+    return step != STORE_FAILED;
+}
+
+bool outbox_seal(struct store *store, const struct outbox_options *options)
+{
+    struct sealing sealing = {.store = store, .options = options};
+    bool pending, good;
+
+    if (!anything_pending(store, &pending))
+        return false;
+    if (!pending)
+        return true;
+    image_init(&sealing.row);
+    image_init(&sealing.base);
+    image_init(&sealing.held);
+    rpc_buffer_init(&sealing.body, RECORD_BODY_BYTES_MAX);
+    rpc_buffer_init(&sealing.mutation, RECORD_ENVELOPE_BYTES_MAX);
+    good = store_begin(store, STORE_FULL);
+    for (size_t i = 0; good && i < store->schema->type_count; i++)
+        good = seal_type(&sealing, &store->schema->types[i]);
+    good = good && store_commit(store);
+    rpc_buffer_deinit(&sealing.mutation);
+    rpc_buffer_deinit(&sealing.body);
+    image_deinit(&sealing.held);
+    image_deinit(&sealing.base);
+    image_deinit(&sealing.row);
+    return good;
+}
+
+bool outbox_count(struct store *store, uint64_t *count_out)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_OUTBOX_COUNT);
+
+    if (store_step(store, statement) != STORE_ROW)
+        return false;
+    *count_out = (uint64_t)sqlite3_column_int64(statement, 0);
+    sqlite3_reset(statement);
+    return true;
+}

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The outbox on the wire, both ways; see push.h. The field numbers below are
+ * those of proto/outpost/v1/sync.proto: these messages carry record bytes as they
+ * are, so they are read and written at wire level.
+ */
+#include "push.h"
+
+#include "apply.h"
+
+#include "outpost/rpc.h"
+
+enum {
+    REQUEST_PUSH = 2,
+    PUSH_ITEMS = 1,
+    ITEM_MUTATION = 1,
+    ITEM_HELD_STAMP = 2,
+    RESULT_ANSWERS = 1,
+    RESULT_RECEIPT = 2,
+    RESULT_CURSOR = 3,
+    ANSWER_FIELD_STATUS = 1,
+    ANSWER_FIELD_REASON = 2,
+    ANSWER_FIELD_FIELD = 3,
+    ANSWER_FIELD_RECORD = 4,
+};
+
+/* ---- Sending ------------------------------------------------------------------------- */
+
+static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer *item,
+                     struct rpc_buffer *push)
+{
+    struct record_key key = {.type = (uint32_t)sqlite3_column_int64(entry, 2),
+                             .family = store_column_uuid(entry, 3),
+                             .id = store_column_uuid(entry, 4)};
+    uint64_t stamp;
+
+    if (!image_held_stamp(store, &key, &stamp))
+        return false;
+    rpc_buffer_clear(item);
+    wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
+    wire_put_fixed64(item, ITEM_HELD_STAMP, stamp);
+    wire_put_message(push, PUSH_ITEMS, rpc_buffer_view(item));
+    return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
+}
+
+static bool fill_push(struct store *store, struct push_position *position,
+                      const struct push_limits *limits, struct push_flight *flight,
+                      struct rpc_buffer *push)
+{
+    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_AFTER);
+    struct rpc_buffer item;
+    bool good = entry != NULL;
+
+    if (good) {
+        sqlite3_bind_int64(entry, 1, position->rank);
+        sqlite3_bind_int64(entry, 2, position->n);
+    }
+    rpc_buffer_init(&item, RECORD_ENVELOPE_BYTES_MAX + 64);
+    while (good && flight->count < limits->items && flight->count < PUSH_ITEMS_MAX &&
+           push->len < limits->bytes) {
+        enum store_step step = store_step(store, entry);
+        if (step != STORE_ROW) {
+            good = step == STORE_DONE;
+            break;
+        }
+        good = put_item(store, entry, &item, push);
+        flight->entries[flight->count++] = position->n = sqlite3_column_int64(entry, 0);
+        position->rank = sqlite3_column_int64(entry, 1);
+    }
+    sqlite3_reset(entry);
+    rpc_buffer_deinit(&item);
+    return good;
+}
+
+bool push_next(struct store *store, struct push_position *position,
+               const struct push_limits *limits, struct push_flight *flight,
+               struct rpc_buffer *message)
+{
+    struct rpc_buffer push;
+    bool good;
+
+    flight->count = 0;
+    rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
+    good = fill_push(store, position, limits, flight, &push);
+    if (good && flight->count > 0) {
+        wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
+        good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");
+    }
+    rpc_buffer_deinit(&push);
+    return good;
+}
+
+/* ---- Answers --------------------------------------------------------------------------- */
+
+/* What answers are applied with; made once for a PushResult. */
+struct answering {
+    struct store *store;
+    int64_t now_ms;
+    struct outpost_sync_result *result;
+    struct sealed sealed;
+    struct image record;
+};
+
+static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
+{
+    struct store *store = answering->store;
+    struct sealed *sealed = &answering->sealed;
+    sqlite3_stmt *statement = store_statement(store, STORE_OUTBOX_BY_N);
+    enum store_step step;
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, n);
+    step = store_step(store, statement);
+    *found_out = step == STORE_ROW;
+    if (step != STORE_ROW)
+        return step == STORE_DONE;
+    sealed->n = n;
+    sealed->key.type = (uint32_t)sqlite3_column_int64(statement, 0);
+    sealed->key.family = store_column_uuid(statement, 1);
+    sealed->key.id = store_column_uuid(statement, 2);
+    rpc_buffer_clear(&sealed->mutation);
+    rpc_buffer_append_bytes(&sealed->mutation, store_column_bytes(statement, 3));
+    image_clear(&sealed->image);
+    sealed->image.present = !sqlite3_column_int(statement, 4);
+    rpc_buffer_append_bytes(&sealed->image.body, store_column_bytes(statement, 5));
+    sealed->generation = sqlite3_column_int64(statement, 6);
+    sqlite3_reset(statement);
+    return (!sealed->mutation.failed && !sealed->image.body.failed) ||
+           store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
+}
+
+static bool malformed(struct store *store)
+{
+    return store_fail(store, OUTPOST_BUG, "the server sent a malformed answer: report it");
+}
+
+static bool take_record(struct answering *answering, struct rpc_bytes bytes, struct answer *answer,
+                        struct record_key *key_out)
+{
+    struct record_image image;
+
+    if (!record_image_parse(bytes, &image) ||
+        !image_take(&answering->record, answering->store->hasher, &image))
+        return malformed(answering->store);
+    *key_out = image.key;
+    answer->record = &answering->record;
+    return true;
+}
+
+static bool parse_answer(struct answering *answering, struct rpc_bytes bytes, struct answer *answer,
+                         struct record_key *key_out)
+{
+    struct wire_reader reader = wire_reader_over(bytes);
+    struct wire_field field;
+    enum wire_status status;
+
+    image_clear(&answering->record);
+    *answer = (struct answer){.record = &answering->record};
+    while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
+        if (field.number == ANSWER_FIELD_RECORD) {
+            if (field.type != WIRE_LEN || !take_record(answering, field.bytes, answer, key_out))
+                return malformed(answering->store);
+        } else if (field.number == ANSWER_FIELD_STATUS)
+            answer->status = (enum answer_status)field.value;
+        else if (field.number == ANSWER_FIELD_REASON)
+            answer->reason = (uint32_t)field.value;
+        else if (field.number == ANSWER_FIELD_FIELD)
+            answer->field = (uint32_t)field.value;
+    }
+    if (status != WIRE_END || (unsigned)answer->status > ANSWER_RETRY)
+        return malformed(answering->store);
+    return true;
+}
+
+static bool to_journal(struct answering *answering, int64_t n)
+{
+    struct store *store = answering->store;
+    sqlite3_stmt *put = store_statement(store, STORE_JOURNAL_PUT);
+    sqlite3_stmt *remove = store_statement(store, STORE_OUTBOX_DELETE);
+
+    if (put == NULL || remove == NULL)
+        return false;
+    sqlite3_bind_int64(put, 1, n);
+    sqlite3_bind_int64(put, 2, answering->now_ms);
+    sqlite3_bind_int64(remove, 1, n);
+    return store_run(store, put) && store_run(store, remove);
+}
+
+static void count(struct outpost_sync_result *result, enum answer_status status)
+{
+    result->pushed += status != ANSWER_RETRY;
+    result->retried += status == ANSWER_RETRY;
+    result->conflicts += status == ANSWER_MERGED;
+    result->quarantined += status == ANSWER_QUARANTINED;
+}
+
+static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes bytes)
+{
+    struct answer answer;
+    struct record_key key;
+    bool found;
+
+    if (!parse_answer(answering, bytes, &answer, &key) || !load_sealed(answering, n, &found))
+        return false;
+    /* Another handle on this database had the answer already. */
+    if (!found)
+        return !answering->record.present || apply_take(answering->store, &key, &answering->record);
+    if (answering->record.present && record_key_compare(&key, &answering->sealed.key) != 0)
+        return malformed(answering->store);
+    count(answering->result, answer.status);
+    if (answer.status == ANSWER_RETRY)
+        return true;
+    return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
+}
+
+static bool apply_answers(struct answering *answering, const struct push_flight *flight,
+                          struct rpc_bytes push_result)
+{
+    struct wire_reader reader = wire_reader_over(push_result);
+    struct wire_field field;
+    enum wire_status status;
+    size_t answered = 0;
+
+    while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
+        if (field.number != RESULT_ANSWERS)
+            continue;
+        if (field.type != WIRE_LEN || answered == flight->count)
+            return malformed(answering->store);
+        if (!apply_one(answering, flight->entries[answered++], field.bytes))
+            return false;
+    }
+    if (status != WIRE_END || answered != flight->count)
+        return malformed(answering->store);
+    return true;
+}
+
+static bool keep(struct store *store, struct rpc_bytes push_result, uint32_t number,
+                 enum store_statement which)
+{
+    struct wire_field field;
+
+    switch (wire_find(push_result, number, &field)) {
+    case WIRE_FIELD:
+        return field.type == WIRE_LEN ? store_put_bytes(store, which, field.bytes)
+                                      : malformed(store);
+    case WIRE_END:
+        return true;
+    case WIRE_MALFORMED:
+        break;
+    }
+    return malformed(store);
+}
+
+bool push_apply_result(struct store *store, const struct push_flight *flight,
+                       struct rpc_bytes push_result, int64_t now_ms,
+                       struct outpost_sync_result *result)
+{
+    struct outpost_sync_result counted = *result;
+    struct answering answering = {.store = store, .now_ms = now_ms, .result = &counted};
+    bool good;
+
+    image_init(&answering.record);
+    image_init(&answering.sealed.image);
+    rpc_buffer_init(&answering.sealed.mutation, RECORD_ENVELOPE_BYTES_MAX);
+    good = store_begin(store, STORE_FULL) && apply_answers(&answering, flight, push_result) &&
+           apply_purge_left(store, &counted.withdrawn) &&
+           keep(store, push_result, RESULT_RECEIPT, STORE_STATE_RECEIPT_SET) &&
+           keep(store, push_result, RESULT_CURSOR, STORE_STATE_CURSOR_SET) && store_commit(store);
+    if (good)
+        *result = counted;
+    rpc_buffer_deinit(&answering.sealed.mutation);
+    image_deinit(&answering.sealed.image);
+    image_deinit(&answering.record);
+    return good;
+}

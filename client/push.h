@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pushing: the outbox as Push messages, and the answers to them.
+ *
+ * A Push holds what was sealed, byte for byte, and beside each mutation the stamp
+ * of what is held at that moment (R5). The answers of one Push, the receipt and
+ * the cursor are one FULL transaction (I1, I4).
+ */
+#ifndef OUTPOST_CLIENT_PUSH_H
+#define OUTPOST_CLIENT_PUSH_H
+
+#include "store.h"
+
+enum {
+    /* Mutations in one Push: what the contract allows. */
+    PUSH_ITEMS_MAX = 5000,
+    /* Pushes that wait for their answers: enough to keep a link busy, few enough
+     * to bound what a slow server makes us remember. */
+    PUSH_FLIGHTS_MAX = 4,
+};
+
+/* Where the next Push starts in the outbox. */
+struct push_position {
+    int64_t rank, n;
+};
+
+/* A Push under way: which outbox entries, in its order. */
+struct push_flight {
+    size_t count;
+    int64_t *entries; /* of PUSH_ITEMS_MAX */
+};
+
+struct push_limits {
+    uint32_t items; /* mutations in one Push */
+    uint32_t bytes; /* of one Push, about */
+};
+
+/* Appends to message a SyncRequest with the next mutations and notes them in the
+ * flight; count is 0, and message untouched, when there are no more. */
+STORE_MUST_USE bool push_next(struct store *store, struct push_position *position,
+                              const struct push_limits *limits, struct push_flight *flight,
+                              struct rpc_buffer *message);
+
+/* Applies a PushResult in its own transaction (R7). Counts are added to result. */
+STORE_MUST_USE bool push_apply_result(struct store *store, const struct push_flight *flight,
+                                      struct rpc_bytes push_result, int64_t now_ms,
+                                      struct outpost_sync_result *result);
+
+#endif

@@ -1,0 +1,662 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How the tables come to be; see schema.h.
+ *
+ * What the database should look like is built in an empty in-memory database
+ * and read back from there: so a missing column is added with exactly the
+ * declaration that a new table would have had, and a trigger that the generator
+ * writes differently now is replaced. Opening a database that is as it should be
+ * writes nothing.
+ */
+#include "schema.h"
+
+#include "image.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* Keys: (type, family_id, id); family_id is 16 zero bytes for a global record.
+ * Blobs of opaque bytes are the server's. */
+static const char own_tables[] =
+    "CREATE TABLE outpost_state ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    /* 1 inside our transactions: the triggers then mark nothing. */
+    " applying INTEGER NOT NULL DEFAULT 0,"
+    " schema_revision INTEGER NOT NULL DEFAULT 0,"
+    " device_id BLOB NOT NULL DEFAULT x'',"
+    " facility_id BLOB NOT NULL DEFAULT x'',"
+    " enrolment_region_id BLOB NOT NULL DEFAULT x'',"
+    " family_region_id BLOB NOT NULL DEFAULT x'',"
+    " server TEXT NOT NULL DEFAULT '',"
+    " admin INTEGER NOT NULL DEFAULT 0,"
+    " accepts_zstd INTEGER NOT NULL DEFAULT 0,"
+    " cursor BLOB NOT NULL DEFAULT x'',"
+    " receipt BLOB NOT NULL DEFAULT x'',"
+    " token BLOB NOT NULL DEFAULT x'',"
+    /* 1: nothing was received since the last CaughtUp. */
+    " caught_up INTEGER NOT NULL DEFAULT 0,"
+    /* The sums over held copies (R24). */
+    " global_records INTEGER NOT NULL DEFAULT 0,"
+    " global_digest INTEGER NOT NULL DEFAULT 0,"
+    " family_records INTEGER NOT NULL DEFAULT 0,"
+    " family_digest INTEGER NOT NULL DEFAULT 0);"
+
+    /* Records that differ from what the server last told; written by triggers. */
+    "CREATE TABLE outpost_pending ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " generation INTEGER NOT NULL,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
+    /* The server's copy of a pending record where it is not the base image; body
+     * NULL: the server's copy is not held. */
+    "CREATE TABLE outpost_held ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, deleted INTEGER NOT NULL, stamp INTEGER NOT NULL, body BLOB,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
+    /* Sealed mutations, sent in the order of rank, then n. */
+    "CREATE TABLE outpost_outbox ("
+    " n INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " rank INTEGER NOT NULL, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL,"
+    " deletes INTEGER NOT NULL, sealed_body BLOB NOT NULL, generation INTEGER NOT NULL,"
+    " UNIQUE (type, family_id, id));"
+    "CREATE INDEX outpost_outbox_order ON outpost_outbox (rank, n);"
+
+    /* Acknowledged mutations, to give back to a restored server (R8). */
+    "CREATE TABLE outpost_journal ("
+    " n INTEGER PRIMARY KEY, type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL);"
+    "CREATE INDEX outpost_journal_age ON outpost_journal (answered_at_ms);"
+
+    /* Why the server (or R25) refused a record, as it was at that generation. */
+    "CREATE TABLE outpost_rejected ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " reason INTEGER NOT NULL, field INTEGER NOT NULL, generation INTEGER NOT NULL,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
+    /* What this device's own checks find wrong; it is sent all the same. */
+    "CREATE TABLE outpost_warning ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " reason INTEGER NOT NULL, field INTEGER NOT NULL,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
+    /* Families that left this device's scope (R20). */
+    "CREATE TABLE outpost_left (family_id BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;"
+
+    /* What the server said at the last CaughtUp. */
+    "CREATE TABLE outpost_region ("
+    " region_id BLOB NOT NULL PRIMARY KEY,"
+    " seq INTEGER NOT NULL, records INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID;"
+
+    /* Held when a snapshot began, and not met in it yet (R21). */
+    "CREATE TABLE outpost_unconfirmed ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
+    /* Records of types that this version does not know (I9). */
+    "CREATE TABLE outpost_unknown_record ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, deleted INTEGER NOT NULL, stamp INTEGER NOT NULL,"
+    " body BLOB NOT NULL,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+    "CREATE INDEX outpost_unknown_record_family ON outpost_unknown_record (family_id);"
+
+    "CREATE TABLE outpost_identity ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " key_pem TEXT NOT NULL, certificate_pem TEXT NOT NULL, ca_pem TEXT NOT NULL,"
+    " tls_session BLOB NOT NULL);";
+
+/* ---- Names and keys ----------------------------------------------------------------- */
+
+bool schema_key_fits(const struct record_type *type, const struct record_key *key)
+{
+    bool global = record_uuid_is_zero(&key->family);
+
+    switch (type->family) {
+    case RECORD_FAMILY_GLOBAL:
+        return global;
+    case RECORD_FAMILY_ROOT:
+        return record_uuid_compare(&key->family, &key->id) == 0;
+    case RECORD_FAMILY_MEMBER:
+        return !global;
+    }
+    return false;
+}
+
+int schema_bind_key(sqlite3_stmt *statement, const struct record_type *type,
+                    const struct record_key *key)
+{
+    int index = 1;
+
+    if (type->family == RECORD_FAMILY_MEMBER)
+        store_bind_uuid(statement, index++, &key->family);
+    store_bind_uuid(statement, index++, &key->id);
+    return index;
+}
+
+struct record_key schema_column_key(sqlite3_stmt *statement, int column,
+                                    const struct record_type *type)
+{
+    struct record_key key = {.type = type->number};
+
+    key.id = store_column_uuid(statement, column + 1);
+    if (type->family == RECORD_FAMILY_ROOT)
+        key.family = key.id;
+    else if (type->family == RECORD_FAMILY_MEMBER)
+        key.family = store_column_uuid(statement, column);
+    return key;
+}
+
+/* ---- Statements of one type ------------------------------------------------------------ */
+
+/* The text being built and what it is about. */
+struct draft {
+    struct rpc_buffer text;
+    const struct record_type *type;
+    const char *family_column; /* of a member: the root's table and "_id" */
+    const char *prefix;        /* "" or "outpost_base_" */
+};
+
+static void __attribute__((format(printf, 2, 3))) put(struct draft *draft, const char *format, ...)
+{
+    char text[512];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int len = vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (len < 0 || (size_t)len >= sizeof text)
+        draft->text.failed = true;
+    else
+        rpc_buffer_append(&draft->text, text, (size_t)len);
+}
+
+static bool is_member(const struct draft *draft)
+{
+    return draft->type->family == RECORD_FAMILY_MEMBER;
+}
+
+static void put_columns(struct draft *draft)
+{
+    for (size_t i = 0; i < draft->type->field_count; i++)
+        put(draft, "\"%s\", ", draft->type->fields[i].name);
+    put(draft, "outpost_stamp, outpost_version, outpost_unknown");
+}
+
+static void put_from(struct draft *draft)
+{
+    put(draft, " FROM \"%s%s\"", draft->prefix, draft->type->table);
+}
+
+static void put_where_key(struct draft *draft)
+{
+    if (is_member(draft))
+        put(draft, " WHERE \"%s\" = ?1 AND id = ?2", draft->family_column);
+    else
+        put(draft, " WHERE id = ?1");
+}
+
+/* family_id and id as the outpost_ tables have them. */
+static void put_key_columns(struct draft *draft)
+{
+    switch (draft->type->family) {
+    case RECORD_FAMILY_GLOBAL:
+        put(draft, "zeroblob(16), id");
+        break;
+    case RECORD_FAMILY_ROOT:
+        put(draft, "id, id");
+        break;
+    case RECORD_FAMILY_MEMBER:
+        put(draft, "\"%s\", id", draft->family_column);
+        break;
+    }
+}
+
+static void put_insert(struct draft *draft)
+{
+    size_t count = draft->type->field_count + (is_member(draft) ? 5 : 4);
+
+    put(draft, "INSERT INTO \"%s%s\" (", draft->prefix, draft->type->table);
+    if (is_member(draft))
+        put(draft, "\"%s\", ", draft->family_column);
+    put(draft, "id, ");
+    put_columns(draft);
+    put(draft, ") VALUES (");
+    for (size_t i = 1; i <= count; i++)
+        put(draft, i == 1 ? "?%zu" : ", ?%zu", i);
+    put(draft, ")");
+}
+
+static void put_update(struct draft *draft)
+{
+    size_t index = is_member(draft) ? 3 : 2;
+
+    put(draft, "UPDATE \"%s%s\" SET ", draft->prefix, draft->type->table);
+    for (size_t i = 0; i < draft->type->field_count; i++)
+        put(draft, "\"%s\" = ?%zu, ", draft->type->fields[i].name, index++);
+    put(draft, "outpost_stamp = ?%zu, outpost_version = ?%zu, outpost_unknown = ?%zu", index,
+        index + 1, index + 2);
+    put_where_key(draft);
+}
+
+static void put_settle(struct draft *draft)
+{
+    int index = is_member(draft) ? 3 : 2;
+
+    put(draft, "UPDATE \"%s\" SET outpost_stamp = ?%d, outpost_version = ?%d", draft->type->table,
+        index, index + 1);
+    put_where_key(draft);
+}
+
+static void put_select_all(struct draft *draft)
+{
+    put(draft, "SELECT ");
+    put_columns(draft);
+    put(draft, ", ");
+    put_key_columns(draft);
+    put_from(draft);
+}
+
+/* Keys of a table that another table of the same key does not hold. */
+static void put_unconfirmed(struct draft *draft, const char *unless)
+{
+    const char *family = draft->type->family == RECORD_FAMILY_GLOBAL ? "zeroblob(16)"
+                         : is_member(draft)                          ? draft->family_column
+                                                                     : "t.id";
+
+    put(draft, "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id) SELECT %u, ",
+        draft->type->number);
+    put_key_columns(draft);
+    put_from(draft);
+    put(draft, " AS t WHERE NOT EXISTS (SELECT 1 FROM %s o WHERE o.type = %u AND o.family_id = %s",
+        unless, draft->type->number, family);
+    put(draft, " AND o.id = t.id)");
+}
+
+static void put_statement(struct draft *draft, enum table_statement which)
+{
+    switch (which) {
+    case TABLE_GET:
+    case BASE_GET:
+        put(draft, "SELECT ");
+        put_columns(draft);
+        put_from(draft);
+        put_where_key(draft);
+        break;
+    case TABLE_HEAD:
+    case BASE_HEAD:
+        put(draft, "SELECT outpost_stamp, outpost_version");
+        put_from(draft);
+        put_where_key(draft);
+        break;
+    case TABLE_INSERT:
+    case BASE_INSERT:
+        put_insert(draft);
+        break;
+    case TABLE_UPDATE:
+        put_update(draft);
+        break;
+    case TABLE_SETTLE:
+        put_settle(draft);
+        break;
+    case TABLE_DELETE:
+    case BASE_DELETE:
+        put(draft, "DELETE");
+        put_from(draft);
+        put_where_key(draft);
+        break;
+    case TABLE_FAMILY:
+        put(draft, "SELECT id");
+        put_from(draft);
+        put(draft, " AS t WHERE \"%s\" = ?1", is_member(draft) ? draft->family_column : "id");
+        put(draft, " AND NOT EXISTS (SELECT 1 FROM outpost_pending p WHERE p.type = %u",
+            draft->type->number);
+        put(draft, " AND p.family_id = ?1 AND p.id = t.id)");
+        break;
+    case TABLE_ALL:
+        put_select_all(draft);
+        break;
+    case TABLE_COUNT:
+        put(draft, "SELECT count(*)");
+        put_from(draft);
+        break;
+    case TABLE_UNKNOWN:
+    case BASE_UNKNOWN:
+        put(draft, "SELECT ");
+        put_key_columns(draft);
+        put_from(draft);
+        put(draft, " WHERE length(outpost_unknown) > 0");
+        break;
+    case TABLE_UNCONFIRMED:
+        put_unconfirmed(draft, "outpost_pending");
+        break;
+    case BASE_UNCONFIRMED:
+        put_unconfirmed(draft, "outpost_held");
+        break;
+    case TABLE_STATEMENT_COUNT:
+        break;
+    }
+}
+
+static bool is_base(enum table_statement which)
+{
+    return which >= BASE_GET;
+}
+
+sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
+                               enum table_statement which)
+{
+    sqlite3_stmt **slot = &table->statements[which];
+
+    if (!store_ok(store))
+        return NULL;
+    if (*slot == NULL) {
+        char family_column[128];
+        struct draft draft = {.type = table->type,
+                              .family_column = family_column,
+                              .prefix = is_base(which) ? "outpost_base_" : ""};
+        snprintf(family_column, sizeof family_column, "%s_id",
+                 record_root_type(store->schema)->table);
+        rpc_buffer_init(&draft.text, STORE_SQL_BYTES_MAX);
+        put_statement(&draft, which);
+        bool prepared =
+            !draft.text.failed && sqlite3_prepare_v2(store->db, (const char *)draft.text.data,
+                                                     (int)draft.text.len, slot, NULL) == SQLITE_OK;
+        rpc_buffer_deinit(&draft.text);
+        if (!prepared) {
+            store_fail_sqlite(store, "preparing a statement on a record table");
+            return NULL;
+        }
+    }
+    sqlite3_reset(*slot);
+    return *slot;
+}
+
+/* ---- The wanted database ---------------------------------------------------------------- */
+
+static sqlite3 *wanted_new(struct store *store)
+{
+    sqlite3 *wanted = NULL;
+    bool made = sqlite3_open(":memory:", &wanted) == SQLITE_OK &&
+                sqlite3_exec(wanted, own_tables, NULL, NULL, NULL) == SQLITE_OK;
+
+    for (size_t i = 0; made && i < store->schema->type_count; i++)
+        made =
+            sqlite3_exec(wanted, store->schema->types[i].device_sql, NULL, NULL, NULL) == SQLITE_OK;
+    if (!made) {
+        store_fail(store, OUTPOST_BUG, "the schema's SQL does not run: %s",
+                   wanted != NULL ? sqlite3_errmsg(wanted) : "no memory");
+        sqlite3_close(wanted);
+        return NULL;
+    }
+    return wanted;
+}
+
+/* Runs a text made of parts; %Q, %w as in sqlite3_mprintf. */
+static bool execute_format(struct store *store, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    char *sql = sqlite3_vmprintf(format, arguments);
+    va_end(arguments);
+    bool done =
+        sql != NULL ? store_execute(store, sql) : store_fail(store, OUTPOST_IO, "no memory");
+    sqlite3_free(sql);
+    return done;
+}
+
+static sqlite3_stmt *prepare_on(struct store *store, sqlite3 *db, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+
+    if (store_ok(store) && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
+        store_fail(store, OUTPOST_BAD_INPUT, "reading the database's schema: %s",
+                   sqlite3_errmsg(db));
+    return statement;
+}
+
+/* ---- Comparing and mending ------------------------------------------------------------------ */
+
+/* What the comparison finds is only counted when look is set, else mended. */
+struct mending {
+    struct store *store;
+    sqlite3 *wanted;
+    bool look;
+    size_t differences;
+};
+
+static bool mend(struct mending *mending, const char *sql)
+{
+    mending->differences++;
+    return mending->look || store_execute(mending->store, sql);
+}
+
+static bool add_column(struct mending *mending, const char *table, sqlite3_stmt *column)
+{
+    const char *default_value = (const char *)sqlite3_column_text(column, 4);
+
+    mending->differences++;
+    return mending->look ||
+           execute_format(mending->store, "ALTER TABLE \"%w\" ADD COLUMN \"%w\" %s%s DEFAULT %s",
+                          table, sqlite3_column_text(column, 1), sqlite3_column_text(column, 2),
+                          sqlite3_column_int(column, 3) ? " NOT NULL" : "",
+                          default_value != NULL ? default_value : "NULL");
+}
+
+static bool has_column(struct mending *mending, const char *table, const char *name)
+{
+    return sqlite3_table_column_metadata(mending->store->db, "main", table, name, NULL, NULL, NULL,
+                                         NULL, NULL) == SQLITE_OK;
+}
+
+static bool mend_columns(struct mending *mending, const char *table)
+{
+    char *sql = sqlite3_mprintf("PRAGMA table_info(\"%w\")", table);
+    sqlite3_stmt *columns = sql != NULL ? prepare_on(mending->store, mending->wanted, sql) : NULL;
+    bool good = columns != NULL;
+
+    while (good && sqlite3_step(columns) == SQLITE_ROW)
+        if (!has_column(mending, table, (const char *)sqlite3_column_text(columns, 1)))
+            good = add_column(mending, table, columns);
+    sqlite3_finalize(columns);
+    sqlite3_free(sql);
+    return good;
+}
+
+/* The SQL of an object that is there, or NULL; sqlite3_free. */
+static char *present_sql(struct mending *mending, const char *name)
+{
+    sqlite3_stmt *statement = prepare_on(mending->store, mending->store->db,
+                                         "SELECT sql FROM sqlite_master WHERE name = ?1");
+    char *sql = NULL;
+
+    if (statement == NULL)
+        return NULL;
+    sqlite3_bind_text(statement, 1, name, -1, SQLITE_STATIC);
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        sql = sqlite3_mprintf("%s", sqlite3_column_text(statement, 0));
+    sqlite3_finalize(statement);
+    return sql;
+}
+
+static bool mend_object(struct mending *mending, const char *type, const char *name,
+                        const char *sql)
+{
+    char *present = present_sql(mending, name);
+    bool good = store_ok(mending->store);
+
+    if (good && present == NULL)
+        good = mend(mending, sql);
+    else if (good && strcmp(type, "table") == 0)
+        good = mend_columns(mending, name);
+    else if (good && strcmp(present, sql) != 0) {
+        mending->differences++;
+        if (!mending->look)
+            good = execute_format(mending->store, "DROP %s \"%w\"", type, name) &&
+                   store_execute(mending->store, sql);
+    }
+    sqlite3_free(present);
+    return good;
+}
+
+static bool mend_all(struct mending *mending)
+{
+    sqlite3_stmt *objects = prepare_on(
+        mending->store, mending->wanted,
+        "SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE"
+        " 'sqlite_%' ORDER BY CASE type WHEN 'table' THEN 0 ELSE 1 END, rowid");
+    bool good = objects != NULL;
+
+    while (good && sqlite3_step(objects) == SQLITE_ROW)
+        good = mend_object(mending, (const char *)sqlite3_column_text(objects, 0),
+                           (const char *)sqlite3_column_text(objects, 1),
+                           (const char *)sqlite3_column_text(objects, 2));
+    sqlite3_finalize(objects);
+    return good;
+}
+
+/* ---- What an older version kept as unknown -----------------------------------------------------
+ */
+
+static bool relearn_fields(struct store *store, struct store_table *table, bool base)
+{
+    sqlite3_stmt *keys = schema_statement(store, table, base ? BASE_UNKNOWN : TABLE_UNKNOWN);
+    struct image image;
+    enum store_step step;
+    bool good = true;
+
+    image_init(&image);
+    while (good && (step = store_step(store, keys)) == STORE_ROW) {
+        struct record_key key = schema_column_key(keys, 0, table->type);
+        if (base)
+            good = image_read_base(store, &key, &image) && image_write_base(store, &key, &image);
+        else
+            good = image_read_row(store, &key, &image) && image_write_row(store, &key, &image);
+    }
+    image_deinit(&image);
+    return store_ok(store);
+}
+
+static bool relearn_records(struct store *store, const struct record_type *type)
+{
+    struct image image;
+    bool good = true;
+
+    image_init(&image);
+    while (good) {
+        sqlite3_stmt *next = store_statement(store, STORE_UNKNOWN_OF_TYPE);
+        if (next != NULL)
+            sqlite3_bind_int64(next, 1, type->number);
+        if (store_step(store, next) != STORE_ROW)
+            break;
+        struct record_key key = {.type = type->number,
+                                 .family = store_column_uuid(next, 0),
+                                 .id = store_column_uuid(next, 1)};
+        sqlite3_reset(next);
+        good = image_read_unknown(store, &key, &image) && image_delete_unknown(store, &key) &&
+               (!schema_key_fits(type, &key) || image_write_row(store, &key, &image));
+    }
+    image_deinit(&image);
+    return store_ok(store);
+}
+
+static bool relearn(struct store *store)
+{
+    if (!store_begin(store, STORE_FULL))
+        return false;
+    for (size_t i = 0; i < store->schema->type_count; i++) {
+        struct store_table *table = &store->tables[i];
+        if (!relearn_records(store, table->type) || !relearn_fields(store, table, false) ||
+            !relearn_fields(store, table, true))
+            return false;
+    }
+    return execute_format(store, "UPDATE outpost_state SET schema_revision = %u",
+                          store->schema->revision) &&
+           store_commit(store);
+}
+
+/* ---- Ensuring
+ * ------------------------------------------------------------------------------------- */
+
+static bool read_number(struct store *store, const char *sql, int64_t *number_out)
+{
+    sqlite3_stmt *statement = prepare_on(store, store->db, sql);
+    int result;
+
+    if (statement == NULL)
+        return false;
+    result = sqlite3_step(statement);
+    if (result == SQLITE_ROW)
+        *number_out = sqlite3_column_int64(statement, 0);
+    else if (result != SQLITE_DONE)
+        store_fail_sqlite(store, "reading the database");
+    sqlite3_finalize(statement);
+    return store_ok(store);
+}
+
+bool schema_present(struct store *store, bool *present_out)
+{
+    int64_t count = 0;
+
+    if (!read_number(store, "SELECT count(*) FROM sqlite_master WHERE name = 'outpost_state'",
+                     &count))
+        return false;
+    *present_out = count > 0;
+    return true;
+}
+
+static bool read_revision(struct store *store, int64_t *revision_out)
+{
+    bool present;
+
+    *revision_out = -1;
+    if (!schema_present(store, &present))
+        return false;
+    return !present ||
+           read_number(store, "SELECT schema_revision FROM outpost_state", revision_out);
+}
+
+static bool mend_in_transaction(struct mending *mending)
+{
+    struct store *store = mending->store;
+
+    if (!store_execute(store, "BEGIN IMMEDIATE"))
+        return false;
+    store->in_transaction = true;
+    mending->look = false;
+    if (!mend_all(mending) ||
+        !store_execute(store, "INSERT INTO outpost_state (one) SELECT 1"
+                              " WHERE NOT EXISTS (SELECT 1 FROM outpost_state)") ||
+        !store_execute(store, "COMMIT"))
+        return false;
+    store->in_transaction = false;
+    return true;
+}
+
+bool schema_ensure(struct store *store)
+{
+    struct mending mending = {.store = store, .look = true};
+    int64_t revision;
+    bool good;
+
+    if (!read_revision(store, &revision))
+        return false;
+    if (revision > (int64_t)store->schema->revision)
+        return store_fail(store, OUTPOST_BAD_INPUT,
+                          "the database is of a newer version (record types %lld, this program "
+                          "knows %u): upgrade the program",
+                          (long long)revision, store->schema->revision);
+    mending.wanted = wanted_new(store);
+    if (mending.wanted == NULL)
+        return false;
+    good = mend_all(&mending);
+    if (good && mending.differences > 0)
+        good = mend_in_transaction(&mending);
+    sqlite3_close(mending.wanted);
+    if (good && revision < (int64_t)store->schema->revision)
+        good = relearn(store);
+    return good;
+}

@@ -1,0 +1,422 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The device's side of the stream (PROTOCOL.md, R5-R7, R19); see session.h.
+ *
+ *     SEALED --next: Hello--> PUSHING --next: last Push gone, PushDone--> PULLING
+ *                               |  ^                                        |  ^
+ *                               |  |  receive: Welcome, PushResult          |  | receive: Welcome,
+ *                               +--+                                        +--+ PushResult, Pull,
+ *                                                                           |    CaughtUp
+ *                                next: half-close, at once or after         |
+ *                                session_finish in follow mode              v
+ *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
+ */
+#include "session.h"
+
+#include "outbox.h"
+#include "pull.h"
+#include "push.h"
+
+#include "outpost/rpc.h"
+#include "outpost/v1/sync.pb-c.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum session_state {
+    STATE_SEALED,  /* nothing sent */
+    STATE_PUSHING, /* Hello sent; pushes go out as the window allows */
+    STATE_PULLING, /* PushDone sent */
+    STATE_CLOSED,  /* half-closed; the server still sends */
+    STATE_FAILED,
+};
+
+enum {
+    RESPONSE_WELCOME = 1,
+    RESPONSE_PUSH_RESULT = 2,
+    RESPONSE_PULL = 3,
+    RESPONSE_CAUGHT_UP = 4,
+
+    /* Before Welcome has said otherwise. */
+    PUSH_ITEMS_DEFAULT = 500,
+    PUSH_BYTES_DEFAULT = 1024 * 1024,
+    /* The most that Welcome may ask for: protects this device's memory. */
+    PUSH_BYTES_MAX = 2 * 1024 * 1024,
+};
+
+struct session {
+    struct store *store;
+    struct session_options options;
+    enum session_state state;
+    struct device_state device;
+
+    struct push_limits limits;
+    struct push_position position;
+    /* Unanswered pushes, oldest first. */
+    struct push_flight flights[PUSH_FLIGHTS_MAX];
+    size_t flight_first, flight_count;
+    bool waited; /* since the last thing sent, the driver was told to wait */
+
+    bool welcomed;
+    bool finishing;
+    uint64_t to_push, to_pull;
+    struct rpc_buffer message;
+    struct outpost_sync_result result;
+};
+
+static void set_state(struct session *session, enum session_state state)
+{
+    static const uint8_t legal[] = {
+        [STATE_SEALED] = 1 << STATE_PUSHING | 1 << STATE_FAILED,
+        [STATE_PUSHING] = 1 << STATE_PULLING | 1 << STATE_FAILED,
+        [STATE_PULLING] = 1 << STATE_CLOSED | 1 << STATE_FAILED,
+        [STATE_CLOSED] = 1 << STATE_FAILED,
+        [STATE_FAILED] = 1 << STATE_FAILED,
+    };
+
+    assert(legal[session->state] & 1 << state);
+    session->state = state;
+}
+
+static bool fail(struct session *session)
+{
+    set_state(session, STATE_FAILED);
+    return false;
+}
+
+static bool out_of_turn(struct session *session, const char *what)
+{
+    return store_fail(session->store, OUTPOST_BUG, "the server sent %s out of turn: report it",
+                      what);
+}
+
+/* ---- Birth and death ---------------------------------------------------------------- */
+
+bool session_new(struct store *store, const struct session_options *options,
+                 struct session **session_out)
+{
+    struct session *session = calloc(1, sizeof *session);
+    struct outbox_options sealing = {.now_ms = options->now_ms};
+
+    if (session == NULL)
+        return store_fail(store, OUTPOST_IO, "no memory");
+    session->store = store;
+    session->options = *options;
+    session->limits = (struct push_limits){PUSH_ITEMS_DEFAULT, PUSH_BYTES_DEFAULT};
+    session->position.rank = INT64_MIN;
+    rpc_buffer_init(&session->message, RPC_MESSAGE_BYTES_MAX);
+    device_state_init(&session->device);
+
+    if (!device_state_load(store, &session->device))
+        goto error;
+    if (!session->device.enrolled) {
+        store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
+        goto error;
+    }
+    sealing.facility_id = session->device.facility_id;
+    if (!outbox_seal(store, &sealing) || !outbox_count(store, &session->to_push))
+        goto error;
+    *session_out = session;
+    return true;
+
+error:
+    session_free(session);
+    return false;
+}
+
+void session_free(struct session *session)
+{
+    if (session == NULL)
+        return;
+    for (size_t i = 0; i < PUSH_FLIGHTS_MAX; i++)
+        free(session->flights[i].entries);
+    rpc_buffer_deinit(&session->message);
+    device_state_deinit(&session->device);
+    free(session);
+}
+
+/* ---- Out ------------------------------------------------------------------------------ */
+
+static ProtobufCBinaryData data_of(const void *bytes, size_t len)
+{
+    return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)bytes};
+}
+
+static bool put_request(struct session *session, const Outpost__V1__SyncRequest *request)
+{
+    size_t len = outpost__v1__sync_request__get_packed_size(request);
+    uint8_t *room = rpc_buffer_reserve(&session->message, len);
+
+    if (room == NULL)
+        return store_fail(session->store, OUTPOST_IO, "no memory");
+    session->message.len += outpost__v1__sync_request__pack(request, room);
+    return true;
+}
+
+static bool put_hello(struct session *session)
+{
+    const struct device_state *device = &session->device;
+    Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
+    Outpost__V1__Hello hello = OUTPOST__V1__HELLO__INIT;
+    Outpost__V1__Ability abilities[] = {OUTPOST__V1__ABILITY__ABILITY_UNKNOWN_TYPES};
+
+    hello.schema_revision = session->store->schema->revision;
+    hello.cursor = data_of(device->cursor.data, device->cursor.len);
+    hello.receipt = data_of(device->receipt.data, device->receipt.len);
+    hello.facility_id = data_of(device->facility_id.bytes, RECORD_UUID_LEN);
+    hello.token = data_of(device->token.data, device->token.len);
+    hello.abilities = abilities;
+    hello.n_abilities = 1;
+    if (session->options.app_version != NULL)
+        hello.app_version = (char *)session->options.app_version;
+    request.request_case = OUTPOST__V1__SYNC_REQUEST__REQUEST_HELLO;
+    request.hello = &hello;
+    return put_request(session, &request);
+}
+
+static bool put_push_done(struct session *session)
+{
+    Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
+    Outpost__V1__PushDone done = OUTPOST__V1__PUSH_DONE__INIT;
+
+    request.request_case = OUTPOST__V1__SYNC_REQUEST__REQUEST_PUSH_DONE;
+    request.push_done = &done;
+    return put_request(session, &request);
+}
+
+static struct push_flight *next_flight(struct session *session)
+{
+    size_t at = (session->flight_first + session->flight_count) % PUSH_FLIGHTS_MAX;
+    struct push_flight *flight = &session->flights[at];
+
+    if (flight->entries == NULL)
+        flight->entries = calloc(PUSH_ITEMS_MAX, sizeof *flight->entries);
+    if (flight->entries == NULL)
+        store_fail(session->store, OUTPOST_IO, "no memory");
+    return flight->entries != NULL ? flight : NULL;
+}
+
+/* The next Push, or PushDone when the outbox is through. */
+static bool put_push(struct session *session)
+{
+    struct push_flight *flight = next_flight(session);
+
+    if (flight == NULL ||
+        !push_next(session->store, &session->position, &session->limits, flight, &session->message))
+        return false;
+    if (flight->count > 0) {
+        session->flight_count++;
+        return true;
+    }
+    set_state(session, STATE_PULLING);
+    return put_push_done(session);
+}
+
+bool session_next(struct session *session, enum session_step *step_out,
+                  struct rpc_bytes *message_out)
+{
+    bool good = true;
+
+    rpc_buffer_clear(&session->message);
+    switch (session->state) {
+    case STATE_SEALED:
+        set_state(session, STATE_PUSHING);
+        good = put_hello(session);
+        break;
+    case STATE_PUSHING:
+        if (session->flight_count < PUSH_FLIGHTS_MAX)
+            good = put_push(session);
+        break;
+    case STATE_PULLING:
+        if (!session->options.follow || session->finishing) {
+            set_state(session, STATE_CLOSED);
+            *step_out = SESSION_HALF_CLOSE;
+            return true;
+        }
+        break;
+    case STATE_CLOSED:
+        break;
+    case STATE_FAILED:
+        return false;
+    }
+    if (!good)
+        return fail(session);
+    if (session->message.len > 0) {
+        *step_out = SESSION_SEND;
+        *message_out = rpc_buffer_view(&session->message);
+        session->waited = false;
+        return true;
+    }
+    session->result.round_trips += !session->waited;
+    session->waited = true;
+    *step_out = SESSION_WAIT;
+    return true;
+}
+
+void session_finish(struct session *session)
+{
+    session->finishing = true;
+}
+
+/* ---- In ---------------------------------------------------------------------------------- */
+
+static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
+{
+    if (value == 0)
+        return none;
+    return value < most ? value : most;
+}
+
+/* The server's word on where the device works, kept when it is news. */
+static bool keep_welcome(struct session *session, const struct device_state *news)
+{
+    struct store *store = session->store;
+    const struct device_state *known = &session->device;
+    sqlite3_stmt *statement;
+
+    if (record_uuid_compare(&news->facility_id, &known->facility_id) == 0 &&
+        record_uuid_compare(&news->family_region_id, &known->family_region_id) == 0 &&
+        news->accepts_zstd == known->accepts_zstd)
+        return true;
+    if (!store_begin(store, STORE_NORMAL))
+        return false;
+    statement = store_statement(store, STORE_STATE_WELCOME_SET);
+    store_bind_uuid(statement, 1, &news->facility_id);
+    store_bind_uuid(statement, 2, &news->family_region_id);
+    if (statement != NULL)
+        sqlite3_bind_int(statement, 3, news->accepts_zstd);
+    if (!store_run(store, statement) || !store_commit(store))
+        return false;
+    session->device.facility_id = news->facility_id;
+    session->device.family_region_id = news->family_region_id;
+    session->device.accepts_zstd = news->accepts_zstd;
+    return true;
+}
+
+static bool take_welcome(struct session *session, const Outpost__V1__Welcome *welcome)
+{
+    struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
+                                .family_region_id = session->device.family_region_id};
+    const Outpost__V1__Settings *settings = welcome->settings;
+
+    if (welcome->n_regions > OUTPOST_REGIONS_MAX ||
+        !record_uuid_from_bytes(rpc_bytes_view(welcome->facility_id.data, welcome->facility_id.len),
+                                &news.facility_id))
+        return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed Welcome");
+    for (size_t i = welcome->n_regions; i-- > 0;) {
+        const Outpost__V1__RegionTotal *region = welcome->regions[i];
+        struct record_uuid id;
+        if (!record_uuid_from_bytes(rpc_bytes_view(region->region_id.data, region->region_id.len),
+                                    &id))
+            return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed Welcome");
+        if (!record_uuid_is_zero(&id))
+            news.family_region_id = id;
+        session->to_pull += region->remaining;
+    }
+    if (settings != NULL) {
+        session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
+        session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+    }
+    session->welcomed = true;
+    return keep_welcome(session, &news);
+}
+
+static bool receive_welcome(struct session *session, struct rpc_bytes bytes)
+{
+    Outpost__V1__Welcome *welcome;
+    bool good;
+
+    if (session->welcomed)
+        return out_of_turn(session, "a second Welcome");
+    welcome = outpost__v1__welcome__unpack(NULL, bytes.len, bytes.data);
+    if (welcome == NULL)
+        return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed Welcome");
+    good = take_welcome(session, welcome);
+    outpost__v1__welcome__free_unpacked(welcome, NULL);
+    return good;
+}
+
+static bool receive_push_result(struct session *session, struct rpc_bytes bytes)
+{
+    if (session->flight_count == 0)
+        return out_of_turn(session, "an answer to no push");
+    if (!push_apply_result(session->store, &session->flights[session->flight_first], bytes,
+                           session->options.now_ms, &session->result))
+        return false;
+    session->flight_first = (session->flight_first + 1) % PUSH_FLIGHTS_MAX;
+    session->flight_count--;
+    return true;
+}
+
+static bool receive_pull(struct session *session, struct rpc_bytes bytes)
+{
+    if (session->flight_count > 0 || session->state < STATE_PULLING)
+        return out_of_turn(session, "a page before the answers to all pushes");
+    return pull_apply(session->store, bytes, session->options.now_ms, &session->result);
+}
+
+static bool receive_caught_up(struct session *session, struct rpc_bytes bytes)
+{
+    if (session->flight_count > 0 || session->state < STATE_PULLING)
+        return out_of_turn(session, "CaughtUp before the answers to all pushes");
+    return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result);
+}
+
+static bool receive(struct session *session, struct rpc_bytes message)
+{
+    struct wire_reader reader = wire_reader_over(message);
+    struct wire_field field;
+
+    if (wire_read(&reader, &field) != WIRE_FIELD || field.type != WIRE_LEN)
+        return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed message");
+    if (!session->welcomed && field.number != RESPONSE_WELCOME)
+        return out_of_turn(session, "something before Welcome");
+    switch (field.number) {
+    case RESPONSE_WELCOME:
+        return receive_welcome(session, field.bytes);
+    case RESPONSE_PUSH_RESULT:
+        return receive_push_result(session, field.bytes);
+    case RESPONSE_PULL:
+        return receive_pull(session, field.bytes);
+    case RESPONSE_CAUGHT_UP:
+        return receive_caught_up(session, field.bytes);
+    default:
+        return true; /* of a newer server; what we must know, it sends as the above */
+    }
+}
+
+bool session_receive(struct session *session, struct rpc_bytes message)
+{
+    if (session->state == STATE_SEALED || session->state == STATE_FAILED)
+        return false;
+    session->waited = session->waited && session->state >= STATE_PULLING;
+    return receive(session, message) || fail(session);
+}
+
+/* ---- What it came to --------------------------------------------------------------------------
+ */
+
+bool session_caught_up(const struct session *session)
+{
+    return session->state != STATE_FAILED && session->result.caught_up;
+}
+
+bool session_accepts_zstd(const struct session *session)
+{
+    return session->device.accepts_zstd;
+}
+
+const struct outpost_sync_result *session_result(const struct session *session)
+{
+    return &session->result;
+}
+
+struct outpost_progress session_progress(const struct session *session)
+{
+    return (struct outpost_progress){
+        .pushed = session->result.pushed + session->result.retried,
+        .to_push = session->to_push,
+        .pulled = session->result.pulled,
+        .to_pull = session->to_pull,
+    };
+}

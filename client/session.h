@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One sync as a state machine without I/O: SyncResponse bytes in, SyncRequest
+ * bytes out. No sockets, no clock, no files but the store it is given, so that a
+ * test, a simulator and the driver (sync.c) run the same code.
+ *
+ * Promises: nothing is sent before it is sealed (I1); everything is sent before
+ * PushDone, with at most PUSH_FLIGHTS_MAX unanswered; a server that answers out
+ * of turn ends the session and never changes the store.
+ */
+#ifndef OUTPOST_CLIENT_SESSION_H
+#define OUTPOST_CLIENT_SESSION_H
+
+#include "store.h"
+
+struct session;
+
+struct session_options {
+    int64_t now_ms; /* ms since 1970, when the session starts */
+    bool follow;    /* do not half-close after PushDone */
+    const char *app_version;
+};
+
+/* What the driver does next. */
+enum session_step {
+    SESSION_SEND,       /* send the message, ask again */
+    SESSION_HALF_CLOSE, /* half-close, ask again */
+    SESSION_WAIT,       /* nothing before the next message from the server */
+};
+
+/* Seals what is pending. False: see the store's status; nothing to free. */
+STORE_MUST_USE bool session_new(struct store *store, const struct session_options *options,
+                                struct session **session_out);
+void session_free(struct session *session);
+
+/* The message lives until the next call. */
+STORE_MUST_USE bool session_next(struct session *session, enum session_step *step_out,
+                                 struct rpc_bytes *message_out);
+
+/* Applies one SyncResponse. False: see the store's status; the session is over. */
+STORE_MUST_USE bool session_receive(struct session *session, struct rpc_bytes message);
+
+/* Follow mode: the next step is the half-close. */
+void session_finish(struct session *session);
+
+/* CaughtUp came at least once, and what was pushed is answered. */
+bool session_caught_up(const struct session *session);
+
+/* The server takes zstd (Welcome). */
+bool session_accepts_zstd(const struct session *session);
+
+/* Of this session so far; the bytes and the duration are the driver's. */
+const struct outpost_sync_result *session_result(const struct session *session);
+/* The same as progress; the bytes are the driver's. */
+struct outpost_progress session_progress(const struct session *session);
+
+#endif

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The device's database: one connection, its transactions and its statements.
+ *
+ * Promises: a failure sticks. The first thing that goes wrong in a store is kept
+ * as its status and every later step fails fast, until store_rollback; so
+ * callers may chain steps and look once. Inside a transaction `applying` is 1,
+ * so that our writes are not marked as the app's (I5), and the counters below
+ * are those of the database. Nothing here knows a rule of the protocol.
+ */
+#ifndef OUTPOST_CLIENT_STORE_H
+#define OUTPOST_CLIENT_STORE_H
+
+#include "outpost/outpost.h"
+#include "outpost/record.h"
+
+#include <sqlite3.h>
+
+#define STORE_MUST_USE OUTPOST_USE_RESULT
+
+/* ---- Statements -------------------------------------------------------------- */
+
+#define STORE_KEY " WHERE type = ?1 AND family_id = ?2 AND id = ?3"
+
+/* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
+#define STORE_STATEMENTS(X)                                                                       \
+    X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
+                 " admin, accepts_zstd, cursor, receipt, token, caught_up FROM outpost_state")    \
+    X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
+    X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
+                      " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
+                      " EXISTS (SELECT 1 FROM outpost_left),"                                     \
+                      " EXISTS (SELECT 1 FROM outpost_unconfirmed) FROM outpost_state")           \
+    X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
+                      " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
+    X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
+    X(STATE_RECEIPT_SET, "UPDATE outpost_state SET receipt = ?1")                                 \
+    X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1, token = ?1")                  \
+    X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
+                         " accepts_zstd = ?3")                                                    \
+    X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
+    X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
+                          " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
+    X(IDENTITY_GET, "SELECT key_pem, certificate_pem, ca_pem, tls_session FROM outpost_identity") \
+    X(IDENTITY_SET, "INSERT OR REPLACE INTO outpost_identity"                                     \
+                    " (one, key_pem, certificate_pem, ca_pem, tls_session)"                       \
+                    " VALUES (1, ?1, ?2, ?3, x'')")                                               \
+    X(IDENTITY_SESSION_SET, "UPDATE outpost_identity SET tls_session = ?1")                       \
+    X(FOREIGN_TRIGGERS, "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"               \
+                        " AND name NOT LIKE 'outpost\\_%' ESCAPE '\\'")                           \
+    X(PENDING_GET, "SELECT generation FROM outpost_pending" STORE_KEY)                            \
+    X(PENDING_DELETE, "DELETE FROM outpost_pending" STORE_KEY)                                    \
+    X(PENDING_UNSEALED, "SELECT p.family_id, p.id, p.generation FROM outpost_pending p"           \
+                        " WHERE p.type = ?1 AND (p.family_id > ?2 OR (p.family_id = ?2"           \
+                        " AND p.id > ?3)) AND NOT EXISTS (SELECT 1 FROM outpost_outbox o"         \
+                        " WHERE o.type = p.type AND o.family_id = p.family_id AND o.id = p.id)"   \
+                        " AND NOT EXISTS (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type" \
+                        " AND r.family_id = p.family_id AND r.id = p.id"                          \
+                        " AND r.generation = p.generation)"                                       \
+                        " ORDER BY p.family_id, p.id LIMIT 256")                                  \
+    X(PENDING_ANY, "SELECT 1 FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM"              \
+                   " outpost_outbox o WHERE o.type = p.type AND o.family_id = p.family_id"        \
+                   " AND o.id = p.id) AND NOT EXISTS (SELECT 1 FROM outpost_rejected r"           \
+                   " WHERE r.type = p.type AND r.family_id = p.family_id AND r.id = p.id"         \
+                   " AND r.generation = p.generation) LIMIT 1")                                   \
+    X(HELD_GET, "SELECT version, deleted, stamp, body FROM outpost_held" STORE_KEY)               \
+    X(HELD_PUT, "INSERT OR REPLACE INTO outpost_held (type, family_id, id, version, deleted,"     \
+                " stamp, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                              \
+    X(HELD_DELETE, "DELETE FROM outpost_held" STORE_KEY)                                          \
+    X(PENDING_FAMILY, "SELECT id FROM outpost_pending WHERE type = ?1 AND family_id = ?2"         \
+                      " AND id > ?3 ORDER BY id")                                                 \
+    X(OUTBOX_GET, "SELECT n FROM outpost_outbox" STORE_KEY)                                       \
+    X(OUTBOX_PUT, "INSERT INTO outpost_outbox (type, family_id, id, rank, mutation, mutation_id," \
+                  " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
+                  " ?9)")                                                                         \
+    X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"           \
+                    " WHERE rank > ?1 OR (rank = ?1 AND n > ?2) ORDER BY rank, n")                \
+    X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
+                   " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
+    X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \
+    X(OUTBOX_COUNT, "SELECT count(*) FROM outpost_outbox")                                        \
+    X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
+                   " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
+                   " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+    X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
+                        " WHERE answered_at_ms = ?1")                                             \
+    X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
+    X(REJECTED_PUT, "INSERT OR REPLACE INTO outpost_rejected (type, family_id, id, reason,"       \
+                    " field, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                        \
+    X(REJECTED_DELETE, "DELETE FROM outpost_rejected" STORE_KEY)                                  \
+    X(WARNING_PUT, "INSERT OR REPLACE INTO outpost_warning (type, family_id, id, reason, field)"  \
+                   " VALUES (?1, ?2, ?3, ?4, ?5)")                                                \
+    X(WARNING_DELETE, "DELETE FROM outpost_warning" STORE_KEY)                                    \
+    X(LEFT_PUT, "INSERT OR REPLACE INTO outpost_left (family_id) VALUES (?1)")                    \
+    X(LEFT_DELETE, "DELETE FROM outpost_left WHERE family_id = ?1")                               \
+    X(LEFT_AFTER, "SELECT family_id FROM outpost_left WHERE family_id > ?1"                       \
+                  " ORDER BY family_id LIMIT 1")                                                  \
+    X(REGION_PUT, "INSERT OR REPLACE INTO outpost_region (region_id, seq, records, digest)"       \
+                  " VALUES (?1, ?2, ?3, ?4)")                                                     \
+    X(REGION_ALL, "SELECT region_id, seq, records, digest FROM outpost_region"                    \
+                  " ORDER BY region_id")                                                          \
+    X(REGION_CLEAR, "DELETE FROM outpost_region")                                                 \
+    X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
+    X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
+    X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
+                        " WHERE (family_id = zeroblob(16)) = ?1 LIMIT 256")                       \
+    X(UNCONFIRMED_UNKNOWN, "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"      \
+                           " SELECT type, family_id, id FROM outpost_unknown_record"              \
+                           " WHERE (family_id = zeroblob(16)) = ?1")                              \
+    X(UNCONFIRMED_HELD, "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"         \
+                        " SELECT type, family_id, id FROM outpost_held"                           \
+                        " WHERE (family_id = zeroblob(16)) = ?1 AND body IS NOT NULL")            \
+    X(UNKNOWN_GET, "SELECT version, deleted, stamp, body FROM outpost_unknown_record" STORE_KEY)  \
+    X(UNKNOWN_PUT, "INSERT OR REPLACE INTO outpost_unknown_record (type, family_id, id, version," \
+                   " deleted, stamp, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                  \
+    X(UNKNOWN_DELETE, "DELETE FROM outpost_unknown_record" STORE_KEY)                             \
+    X(UNKNOWN_FAMILY, "SELECT type, id FROM outpost_unknown_record WHERE family_id = ?1")         \
+    X(UNKNOWN_OF_TYPE, "SELECT family_id, id FROM outpost_unknown_record WHERE type = ?1"         \
+                       " LIMIT 1")                                                                \
+    X(UNKNOWN_ALL, "SELECT type, family_id, id, version, deleted, stamp, body"                    \
+                   " FROM outpost_unknown_record")
+
+enum store_statement {
+#define X(name, sql) STORE_##name,
+    STORE_STATEMENTS(X)
+#undef X
+        STORE_STATEMENT_COUNT
+};
+
+/* Statements of one record type, made from its description (schema.c). The key
+ * is ?1 id, or for a member ?1 patient_id and ?2 id; then the fields in order,
+ * outpost_stamp, outpost_version, outpost_unknown. */
+enum table_statement {
+    TABLE_GET,         /* fields, stamp, version, unknown of one row */
+    TABLE_HEAD,        /* stamp and version of one row */
+    TABLE_INSERT,      /* key and everything */
+    TABLE_UPDATE,      /* everything, by key */
+    TABLE_SETTLE,      /* stamp and version alone, by key, bound after the key */
+    TABLE_DELETE,      /* by key */
+    TABLE_FAMILY,      /* ids of one family's clean rows; not for global types */
+    TABLE_ALL,         /* fields, stamp, version, unknown, then the key, of all rows */
+    TABLE_COUNT,       /* how many rows */
+    TABLE_UNKNOWN,     /* keys of rows that carry unknown fields, family first */
+    TABLE_UNCONFIRMED, /* notes every clean row's key in outpost_unconfirmed */
+    BASE_GET,
+    BASE_HEAD,
+    BASE_INSERT,
+    BASE_DELETE,
+    BASE_UNKNOWN,
+    BASE_UNCONFIRMED, /* notes the keys of base images that are the held copies */
+    TABLE_STATEMENT_COUNT
+};
+
+struct store_table {
+    const struct record_type *type;
+    sqlite3_stmt *statements[TABLE_STATEMENT_COUNT];
+    /* The next record of this type that comes is probably new here. A guess: see
+     * apply.c. */
+    bool fresh;
+};
+
+/* ---- Store -------------------------------------------------------------------- */
+
+/* Sums over the server's copies that are held here (I13, R24), by class: the
+ * global records, and the records of families. */
+enum store_class { CLASS_GLOBAL, CLASS_FAMILY, CLASS_COUNT };
+
+struct store_sum {
+    uint64_t records;
+    uint64_t digest;
+};
+
+struct store {
+    sqlite3 *db;
+    const struct record_schema *schema;
+    struct record_hasher *hasher;
+    struct outpost_status status; /* the first failure; sticks until store_rollback */
+    sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
+    struct store_table *tables; /* one per type of the schema */
+
+    bool in_transaction;
+    bool full;         /* the connection's synchronous: FULL, else NORMAL */
+    bool triggers_off; /* the connection's triggers */
+    /* Of the database, while a transaction is open. */
+    struct store_sum sums[CLASS_COUNT];
+    bool sums_changed;
+    bool pending_any, left_any, unconfirmed_any;
+};
+
+/* Durability of a transaction. */
+enum store_durability {
+    STORE_NORMAL, /* survives a crash of the process; what can be fetched again */
+    STORE_FULL,   /* survives the loss of power (I1) */
+};
+
+enum {
+    /* Waiting for another connection's write, ms. */
+    STORE_BUSY_TIMEOUT_MS = 10000,
+    /* Bytes of one built statement: protects from a schema gone wild. */
+    STORE_SQL_BYTES_MAX = 64 * 1024,
+    /* Bytes of a cursor, receipt, token, certificate: protects the state row. */
+    STORE_BLOB_BYTES_MAX = 64 * 1024,
+    /* Keys collected before they are worked on: protects memory. */
+    STORE_KEYS_MAX = 256,
+};
+
+/* Opens the file; tables are made by schema_ensure. */
+STORE_MUST_USE bool store_open(struct store *store, const char *path, bool create,
+                               const struct record_schema *schema);
+/* Accepts a store that store_open failed on. */
+void store_close(struct store *store);
+
+/* Records the first failure. Always false, so that it can be returned. */
+bool store_fail(struct store *store, enum outpost_code code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same for what SQLite just reported. */
+bool store_fail_sqlite(struct store *store, const char *doing);
+bool store_ok(const struct store *store);
+
+STORE_MUST_USE bool store_begin(struct store *store, enum store_durability durability);
+STORE_MUST_USE bool store_commit(struct store *store);
+/* Undoes an open transaction, if any; forgets the failure and gives it back. */
+struct outpost_status store_rollback(struct store *store);
+
+/* Runs statements without results. */
+STORE_MUST_USE bool store_execute(struct store *store, const char *sql);
+
+/* A statement ready to be bound, prepared at its first use. NULL: failed. */
+sqlite3_stmt *store_statement(struct store *store, enum store_statement which);
+struct store_table *store_table(struct store *store, uint32_t type);
+
+enum store_step { STORE_ROW, STORE_DONE, STORE_FAILED };
+STORE_MUST_USE enum store_step store_step(struct store *store, sqlite3_stmt *statement);
+/* Steps to the end and resets. NULL is a failure already noted. */
+STORE_MUST_USE bool store_run(struct store *store, sqlite3_stmt *statement);
+
+/* Binding cannot fail but for a wrong index, which is a bug of ours. */
+void store_bind_bytes(sqlite3_stmt *statement, int index, struct rpc_bytes bytes);
+void store_bind_uuid(sqlite3_stmt *statement, int index, const struct record_uuid *id);
+void store_bind_key(sqlite3_stmt *statement, const struct record_key *key);
+/* Runs a statement whose one parameter is opaque bytes of the server's. */
+STORE_MUST_USE bool store_put_bytes(struct store *store, enum store_statement which,
+                                    struct rpc_bytes bytes);
+/* Views until the statement is stepped or reset. */
+struct rpc_bytes store_column_bytes(sqlite3_stmt *statement, int column);
+/* Zeros when the column is not 16 bytes. */
+struct record_uuid store_column_uuid(sqlite3_stmt *statement, int column);
+
+enum store_class store_class_of(const struct record_key *key);
+/* Counts a held, living record in or out of its class's sum. */
+void store_sum_add(struct store *store, const struct record_key *key, uint64_t stamp);
+void store_sum_remove(struct store *store, const struct record_key *key, uint64_t stamp);
+
+/* ---- The state row --------------------------------------------------------------- */
+
+struct device_state {
+    bool enrolled;
+    struct record_uuid device_id, facility_id, enrolment_region_id, family_region_id;
+    char server[300];
+    bool admin, accepts_zstd, caught_up;
+    struct rpc_buffer cursor, receipt, token;
+};
+
+void device_state_init(struct device_state *state);
+void device_state_deinit(struct device_state *state);
+STORE_MUST_USE bool device_state_load(struct store *store, struct device_state *state);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Hello and Welcome: who calls, what it may see, where it stands (R18). Nothing
+ * of a push is looked at before this is settled.
+ */
+#include "stream_state.h"
+
+static void hello_done(struct store_request *request);
+
+static void add_place(struct store_hello *hello, const struct record_uuid *region_id,
+                      const struct store_place *place)
+{
+    if (place->seq == 0 || hello->place_count == STORE_REGIONS_PER_DEVICE_MAX)
+        return;
+    hello->places[hello->place_count++] =
+        (struct store_hello_place){.region_id = *region_id, .place = *place};
+}
+
+void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
+{
+    struct store_hello *hello = &stream->hello;
+    struct wire_reader reader = wire_reader_over(bytes);
+    struct wire_field field;
+    enum wire_status status;
+    bool good = true;
+
+    while (good && (status = wire_read(&reader, &field)) == WIRE_FIELD) {
+        if (field.number == HELLO_CURSOR)
+            good = cursor_parse(field.bytes, &stream->cursor);
+        else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
+            good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
+        else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
+            memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+    }
+    if (!good || status != WIRE_END) {
+        stream_end(stream, rpc_status_make(RPC_INVALID_ARGUMENT,
+                                           "Hello is malformed: see outpost/v1/sync.proto"));
+        return;
+    }
+    hello->device_id = stream->device_id;
+    for (size_t i = 0; i < stream->cursor.region_count; i++) {
+        const struct cursor_region *region = &stream->cursor.regions[i];
+        add_place(hello, &region->region_id, &region->at);
+        add_place(hello, &region->region_id, &region->seen);
+        if (region->in_snapshot)
+            add_place(hello, &region->region_id, &region->high_water);
+    }
+    stream_set_state(stream, STATE_OPENING);
+    stream_submit(stream, &hello->request, STORE_HELLO, hello_done);
+}
+
+static bool is_zero(const uint8_t *bytes, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (bytes[i] != 0)
+            return false;
+    return true;
+}
+
+/* R23: the present or the previous token is good. */
+static bool token_is_good(const struct stream *stream)
+{
+    const struct store_hello *hello = &stream->hello;
+
+    return memcmp(stream->presented_token, hello->token, STORE_TOKEN_LEN) == 0 ||
+           memcmp(stream->presented_token, hello->token_previous, STORE_TOKEN_LEN) == 0 ||
+           is_zero(hello->token, STORE_TOKEN_LEN);
+}
+
+/* R18: identity, revocation, copies, facility and scope, before any push. */
+static struct rpc_status admission(const struct stream *stream)
+{
+    const struct store_hello *hello = &stream->hello;
+    char facility[RECORD_UUID_TEXT_LEN + 1];
+
+    if (!hello->device_known)
+        return rpc_status_make(RPC_UNAUTHENTICATED,
+                               "this server does not know the device: enrol it again");
+    if (hello->revoked)
+        return rpc_status_make(RPC_PERMISSION_DENIED,
+                               "the device is revoked: ask the administrator");
+    if (!token_is_good(stream))
+        return rpc_status_make(RPC_PERMISSION_DENIED,
+                               "another copy of this device's database has synced: keep this one"
+                               " as it is and ask the administrator to enrol it anew");
+    record_uuid_format(&hello->device.facility, facility);
+    if (!hello->facility_known)
+        return rpc_status_make(RPC_PERMISSION_DENIED, "facility %s is not known: choose another",
+                               facility);
+    if (!scope_may_work_in(&hello->device, &hello->device.region))
+        return rpc_status_make(RPC_PERMISSION_DENIED,
+                               "the device's enrolment does not allow facility %s: ask the"
+                               " administrator",
+                               facility);
+    return rpc_status_ok();
+}
+
+static bool history_is_known(const struct store_hello *hello, const struct record_uuid *region_id)
+{
+    for (size_t i = 0; i < hello->place_count; i++)
+        if (record_uuid_compare(&hello->places[i].region_id, region_id) == 0 &&
+            !hello->places[i].known)
+            return false;
+    return true;
+}
+
+/* Makes the cursor hold exactly the regions in scope. A region that is new to
+ * the device, or whose place the log does not know (R22), starts a snapshot up
+ * to the head of this moment. */
+static void cursor_adopt(struct stream *stream, bool resets_out[2])
+{
+    struct cursor adopted = {.region_count = stream->hello.head_count};
+
+    for (size_t i = 0; i < adopted.region_count; i++) {
+        const struct store_head *head = &stream->hello.heads[i];
+        const struct cursor_region *held = cursor_find(&stream->cursor, &head->region_id);
+        resets_out[i] = held != NULL && !history_is_known(&stream->hello, &head->region_id);
+        if (held != NULL && !resets_out[i])
+            adopted.regions[i] = *held;
+        else
+            adopted.regions[i] = (struct cursor_region){
+                .region_id = head->region_id, .in_snapshot = true, .high_water = head->last};
+    }
+    stream->cursor = adopted;
+}
+
+static uint64_t remaining(const struct cursor_region *region, const struct store_head *head)
+{
+    uint64_t from = region->in_snapshot ? region->sent : region->at.seq;
+    uint64_t to = region->in_snapshot ? head->records : head->last.seq;
+
+    return to > from ? to - from : 0;
+}
+
+static void send_welcome(struct stream *stream, const bool resets[2])
+{
+    const struct stream_settings *settings = &stream->service->settings;
+    struct rpc_buffer welcome, part;
+
+    rpc_buffer_init(&welcome, CURSOR_BYTES_MAX);
+    rpc_buffer_init(&part, CURSOR_BYTES_MAX);
+    wire_put_uint(&part, SETTINGS_PUSH_BATCH, settings->push_batch);
+    wire_put_uint(&part, SETTINGS_PULL_BATCH, settings->pull_batch);
+    wire_put_uint(&part, SETTINGS_BATCH_BYTES, settings->batch_bytes);
+    wire_put_uint(&part, SETTINGS_SYNC_INTERVAL_S, settings->sync_interval_s);
+    wire_put_message(&welcome, WELCOME_SETTINGS, rpc_buffer_view(&part));
+    for (size_t i = 0; i < stream->hello.head_count; i++) {
+        const struct store_head *head = &stream->hello.heads[i];
+        rpc_buffer_clear(&part);
+        stream_put_id(&part, TOTAL_REGION_ID, &head->region_id);
+        wire_put_uint(&part, TOTAL_RECORDS, head->records);
+        wire_put_uint(&part, TOTAL_REMAINING, remaining(&stream->cursor.regions[i], head));
+        wire_put_uint(&part, TOTAL_RESET, resets[i]);
+        wire_put_message(&welcome, WELCOME_REGIONS, rpc_buffer_view(&part));
+    }
+    stream_put_id(&welcome, WELCOME_FACILITY_ID, &stream->device.facility);
+    wire_put_uint(&welcome, WELCOME_SERVER_TIME_MS,
+                  (uint64_t)stream->service->time_ms(stream->service->context));
+    wire_put_uint(&welcome, WELCOME_SCHEMA_REVISION, stream->service->roles.schema->revision);
+    wire_put_uint(&welcome, WELCOME_ACCEPTS_ZSTD, 1);
+    struct rpc_bytes bytes = rpc_buffer_view(&welcome);
+    stream_send(stream, RESPONSE_WELCOME, &bytes, 1);
+    rpc_buffer_deinit(&part);
+    rpc_buffer_deinit(&welcome);
+}
+
+static void hello_done(struct store_request *request)
+{
+    struct stream *stream = request->owner;
+    bool resets[2] = {false, false};
+
+    if (stream_answered(stream, request)) {
+        struct rpc_status status = admission(stream);
+        if (rpc_ok(&status)) {
+            stream->device = stream->hello.device;
+            cursor_adopt(stream, resets);
+            stream_set_state(stream, STATE_PUSHING);
+            send_welcome(stream, resets);
+        } else {
+            stream_end(stream, status);
+        }
+    }
+    if (stream->state == STATE_PUSHING) {
+        if (stream->has_held_message) {
+            stream->has_held_message = false;
+            stream_take_message(stream, rpc_buffer_view(&stream->held_message));
+        }
+        if (stream->state != STATE_ENDED && stream->pushes_in_flight < STREAM_PUSHES_IN_FLIGHT_MAX)
+            stream_set_paused(stream, false);
+        stream_pump(stream);
+    }
+    stream_leave(stream);
+}

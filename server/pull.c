@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pull: pages of what the device lacks, region by region, until it is caught
+ * up; then, in follow mode, again whenever something was committed (R19, R21).
+ */
+#include "stream_state.h"
+
+#include <stdlib.h>
+
+/* ---- Suppression ---------------------------------------------------------- */
+
+void stream_forget_suppressed(struct stream *stream)
+{
+    struct suppressed *entry, *next;
+
+    HASH_ITER(hh, stream->suppressed, entry, next)
+    {
+        HASH_DEL(stream->suppressed, entry);
+        free(entry);
+    }
+}
+
+void stream_note_applied(struct stream *stream, const struct push_batch *batch)
+{
+    for (size_t i = 0; i < batch->applied_count; i++) {
+        struct suppressed *entry;
+        HASH_FIND(hh, stream->suppressed, &batch->applied[i].key, sizeof entry->key, entry);
+        if (entry == NULL && HASH_COUNT(stream->suppressed) < STREAM_SUPPRESSED_MAX) {
+            entry = calloc(1, sizeof *entry);
+            if (entry == NULL)
+                return;
+            entry->key = batch->applied[i].key;
+            HASH_ADD(hh, stream->suppressed, key, sizeof entry->key, entry);
+        }
+        if (entry != NULL)
+            entry->stamp = batch->applied[i].stamp;
+    }
+}
+
+/* ---- Pages ------------------------------------------------------------- */
+
+static void page_done(struct store_request *request);
+
+static void request_page(struct stream *stream, const struct cursor_region *region)
+{
+    struct store_page *page = &stream->page;
+
+    *page = (struct store_page){
+        .region_id = region->region_id,
+        .snapshot = region->in_snapshot,
+        .after = region->position,
+        .after_seq = region->at.seq,
+        .rows_max = stream->service->settings.pull_batch,
+        .bytes_max = stream->service->settings.batch_bytes,
+    };
+    stream->page_owed = true;
+    stream_submit(stream, &page->request, STORE_PAGE, page_done);
+}
+
+/* R19: only a row whose present stamp was answered `applied` in this stream. */
+static bool is_suppressed(const struct stream *stream, const struct store_row *row)
+{
+    struct suppressed *entry;
+
+    if (stream->suppressed == NULL)
+        return false;
+    HASH_FIND(hh, stream->suppressed, &row->key, sizeof row->key, entry);
+    return entry != NULL && entry->stamp == row->stamp;
+}
+
+/* Closes the gaps that suppressed rows leave in the encoded page. */
+static size_t page_squeeze(const struct stream *stream, struct store_page *page)
+{
+    size_t kept = 0;
+    size_t len = 0;
+
+    if (stream->suppressed == NULL)
+        return page->row_count;
+    for (size_t i = 0; i < page->row_count; i++) {
+        const struct store_row *row = &page->rows[i];
+        if (is_suppressed(stream, row))
+            continue;
+        memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
+        len += row->len;
+        kept++;
+    }
+    page->encoded.len = len;
+    return kept;
+}
+
+/* Moves the cursor past the page. */
+static void cursor_advance(struct cursor_region *region, const struct store_page *page)
+{
+    if (!region->in_snapshot) {
+        region->at = page->place;
+    } else if (page->at_end) {
+        region->at = region->high_water;
+        region->in_snapshot = false;
+        region->position = (struct record_key){.type = 0};
+        region->sent = 0;
+    } else {
+        region->position = page->rows[page->row_count - 1].key;
+        region->sent += page->row_count;
+    }
+}
+
+static void send_page(struct stream *stream, struct cursor_region *region, struct store_page *page)
+{
+    bool begins = region->in_snapshot && region->sent == 0;
+    bool completes = region->in_snapshot && page->at_end;
+    size_t rows = page_squeeze(stream, page);
+    struct rpc_buffer rest;
+
+    cursor_advance(region, page);
+    if (page->head.seq > region->seen.seq)
+        region->seen = page->head;
+    if (rows == 0 && !begins && !completes)
+        return;
+    rpc_buffer_init(&rest, 2 * CURSOR_BYTES_MAX);
+    stream_put_cursor(stream, PULL_CURSOR, &rest);
+    if (completes)
+        stream_put_id(&rest, PULL_SNAPSHOT_COMPLETE, &region->region_id);
+    if (begins)
+        stream_put_id(&rest, PULL_SNAPSHOT_BEGIN, &region->region_id);
+    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&rest)};
+    stream_send(stream, RESPONSE_PULL, parts, 2);
+    rpc_buffer_deinit(&rest);
+}
+
+static void page_done(struct store_request *request)
+{
+    struct stream *stream = request->owner;
+
+    stream->page_owed = false;
+    if (stream_answered(stream, request)) {
+        struct cursor_region *region = &stream->cursor.regions[stream->pulling];
+        bool was_snapshot = region->in_snapshot;
+        send_page(stream, region, &stream->page);
+        if (stream->page.at_end && !was_snapshot) {
+            stream->behind[stream->pulling] = false;
+            stream->pulling++;
+        } else if (stream->page.at_end) {
+            /* What was committed since the snapshot began is the tail. */
+            stream->behind[stream->pulling] = stream->page.head.seq > region->at.seq;
+        }
+    }
+    store_page_deinit(&stream->page);
+    if (stream->state == STATE_PULLING)
+        stream_pump(stream);
+    stream_leave(stream);
+}
+
+/* ---- Caught up ----------------------------------------------------------- */
+
+static void caught_up_done(struct store_request *request);
+
+static void settle(struct stream *stream)
+{
+    struct store_caught_up *caught_up = &stream->caught_up;
+    const struct stream_service *service = stream->service;
+
+    *caught_up = (struct store_caught_up){
+        .device_id = stream->device_id,
+        .region_count = stream->cursor.region_count,
+        .renew_token = !stream->token_given,
+        .now_ms = service->time_ms(service->context),
+    };
+    for (size_t i = 0; i < caught_up->region_count; i++) {
+        caught_up->regions[i] = stream->cursor.regions[i].region_id;
+        caught_up->places[i] = stream->cursor.regions[i].at;
+    }
+    memcpy(caught_up->presented_token, stream->presented_token, STORE_TOKEN_LEN);
+    if (caught_up->renew_token)
+        service->random(service->context, caught_up->next_token, STORE_TOKEN_LEN);
+    stream_set_state(stream, STATE_SETTLING);
+    stream_submit(stream, &caught_up->request, STORE_CAUGHT_UP, caught_up_done);
+}
+
+static void send_caught_up(struct stream *stream)
+{
+    const struct store_caught_up *caught_up = &stream->caught_up;
+    struct rpc_buffer message, part;
+
+    rpc_buffer_init(&message, 2 * CURSOR_BYTES_MAX);
+    rpc_buffer_init(&part, CURSOR_BYTES_MAX);
+    stream_put_cursor(stream, CAUGHT_UP_CURSOR, &message);
+    for (size_t i = 0; i < caught_up->region_count; i++) {
+        const struct store_head *head = &caught_up->heads[i];
+        rpc_buffer_clear(&part);
+        stream_put_id(&part, STATE_REGION_ID, &head->region_id);
+        wire_put_uint(&part, STATE_SEQ, head->last.seq);
+        wire_put_uint(&part, STATE_RECORDS, head->records);
+        wire_put_fixed64(&part, STATE_DIGEST, head->digest);
+        wire_put_message(&message, CAUGHT_UP_REGIONS, rpc_buffer_view(&part));
+    }
+    if (caught_up->renew_token)
+        wire_put_bytes(&message, CAUGHT_UP_NEXT_TOKEN,
+                       rpc_bytes_view(caught_up->next_token, STORE_TOKEN_LEN));
+    struct rpc_bytes bytes = rpc_buffer_view(&message);
+    stream_send(stream, RESPONSE_CAUGHT_UP, &bytes, 1);
+    rpc_buffer_deinit(&part);
+    rpc_buffer_deinit(&message);
+}
+
+static void caught_up_done(struct store_request *request)
+{
+    struct stream *stream = request->owner;
+
+    if (stream_answered(stream, request)) {
+        bool more = false;
+        for (size_t i = 0; i < stream->caught_up.region_count; i++) {
+            stream->behind[i] = stream->caught_up.behind[i];
+            more = more || stream->behind[i];
+        }
+        if (more) {
+            stream->pulling = 0;
+            stream_set_state(stream, STATE_PULLING);
+        } else {
+            stream->token_given = true;
+            stream_forget_suppressed(stream);
+            send_caught_up(stream);
+            if (stream->state == STATE_SETTLING)
+                stream_set_state(stream, STATE_FOLLOWING);
+        }
+        stream_pump(stream);
+    }
+    stream_leave(stream);
+}
+
+/* ---- Following ----------------------------------------------------------- */
+
+bool stream_is_following(const struct stream *stream, struct record_uuid regions_out[2])
+{
+    if (stream->state != STATE_FOLLOWING)
+        return false;
+    for (size_t i = 0; i < stream->cursor.region_count; i++)
+        regions_out[i] = stream->cursor.regions[i].region_id;
+    return true;
+}
+
+void stream_wake(struct stream *stream, const struct record_uuid *region_id, uint64_t seq)
+{
+    const struct cursor_region *region = cursor_find(&stream->cursor, region_id);
+
+    if (stream->state != STATE_FOLLOWING || region == NULL || seq <= region->at.seq)
+        return;
+    stream_enter(stream);
+    stream->behind[region - stream->cursor.regions] = true;
+    stream->pulling = 0;
+    stream_set_state(stream, STATE_PULLING);
+    stream_pump(stream);
+    stream_leave(stream);
+}
+
+void stream_begin_pull(struct stream *stream)
+{
+    for (size_t i = 0; i < stream->cursor.region_count; i++)
+        stream->behind[i] = true;
+    for (size_t i = 0; i < stream->cursor.region_count; i++) {
+        const struct cursor_region *region = &stream->cursor.regions[i];
+        /* Nothing to read where the device stands at the head; what is
+         * committed meanwhile is found when settling. */
+        if (!region->in_snapshot && region->at.seq >= region->seen.seq &&
+            region->at.seq >= stream->hello.heads[i].last.seq)
+            stream->behind[i] = false;
+    }
+    stream->pulling = 0;
+    stream_set_state(stream, STATE_PULLING);
+}
+
+void stream_pull(struct stream *stream)
+{
+    if (stream->page_owed || !stream->peer.writable(stream->peer.context))
+        return;
+    while (stream->pulling < stream->cursor.region_count && !stream->behind[stream->pulling])
+        stream->pulling++;
+    if (stream->pulling < stream->cursor.region_count)
+        request_page(stream, &stream->cursor.regions[stream->pulling]);
+    else
+        settle(stream);
+}

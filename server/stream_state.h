@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Inside of a stream: its state, shared by stream.c (life, messages, pushes),
+ * hello.c (who it is and where it stands) and pull.c (pages and CaughtUp). See
+ * stream.h and the diagram in stream.c.
+ */
+#ifndef OUTPOST_SERVER_STREAM_STATE_H
+#define OUTPOST_SERVER_STREAM_STATE_H
+
+#include "cursor.h"
+#include "stream.h"
+
+/* Field numbers of sync.proto, for the messages that are put together by hand so
+ * that stored bytes pass through as they are. */
+enum {
+    REQUEST_HELLO = 1,
+    REQUEST_PUSH = 2,
+    REQUEST_PUSH_DONE = 3,
+    RESPONSE_WELCOME = 1,
+    RESPONSE_PUSH_RESULT = 2,
+    RESPONSE_PULL = 3,
+    RESPONSE_CAUGHT_UP = 4,
+    HELLO_CURSOR = 2,
+    HELLO_FACILITY_ID = 4,
+    HELLO_TOKEN = 5,
+    WELCOME_SETTINGS = 1,
+    WELCOME_REGIONS = 2,
+    WELCOME_FACILITY_ID = 3,
+    WELCOME_SERVER_TIME_MS = 4,
+    WELCOME_SCHEMA_REVISION = 5,
+    WELCOME_ACCEPTS_ZSTD = 6,
+    SETTINGS_PUSH_BATCH = 1,
+    SETTINGS_PULL_BATCH = 2,
+    SETTINGS_BATCH_BYTES = 3,
+    SETTINGS_SYNC_INTERVAL_S = 4,
+    TOTAL_REGION_ID = 1,
+    TOTAL_RECORDS = 2,
+    TOTAL_REMAINING = 3,
+    TOTAL_RESET = 4,
+    PUSH_RESULT_CURSOR = 3,
+    PULL_CURSOR = 3,
+    PULL_SNAPSHOT_COMPLETE = 4,
+    PULL_SNAPSHOT_BEGIN = 5,
+    CAUGHT_UP_CURSOR = 1,
+    CAUGHT_UP_REGIONS = 2,
+    CAUGHT_UP_NEXT_TOKEN = 3,
+    STATE_REGION_ID = 1,
+    STATE_SEQ = 2,
+    STATE_RECORDS = 3,
+    STATE_DIGEST = 4,
+    MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
+};
+
+enum state {
+    STATE_AWAIT_HELLO,
+    STATE_OPENING,   /* the store is asked who this is and where it stands */
+    STATE_PUSHING,   /* Welcome is sent; pushes are taken */
+    STATE_PULLING,   /* pages are sent, region by region */
+    STATE_SETTLING,  /* heads and digests are asked for */
+    STATE_FOLLOWING, /* caught up; waiting for changes */
+    STATE_ENDED,
+};
+
+/* A record that need not be sent back in this stream (R19). */
+struct suppressed {
+    struct record_key key;
+    uint64_t stamp;
+    UT_hash_handle hh;
+};
+
+struct stream {
+    const struct stream_service *service;
+    struct stream_peer peer;
+    enum state state;
+    struct record_uuid device_id;
+    struct scope_device device;
+    unsigned owed; /* requests that the store has not answered */
+    unsigned busy; /* entered functions: finishing a call may close it at once */
+    bool closed;   /* the call is gone */
+    bool half_closed;
+    bool push_done;
+    bool paused;
+    unsigned pushes_in_flight;
+    bool has_held_message;
+    struct rpc_buffer held_message; /* came while OPENING */
+    struct cursor cursor;           /* exactly the regions in scope, global first */
+    uint8_t presented_token[STORE_TOKEN_LEN];
+    bool token_given;
+    size_t pulling; /* index of the region being pulled */
+    bool page_owed;
+    bool behind[2];
+    struct suppressed *suppressed;
+    struct store_hello hello;
+    struct store_page page;
+    struct store_caught_up caught_up;
+    struct rpc_buffer message;
+};
+
+/* ---- stream.c ------------------------------------------------------------ */
+
+/* Asserts that the edge is legal. */
+void stream_set_state(struct stream *stream, enum state state);
+
+/* Every way into the stream from outside is between enter and leave; leave may
+ * free it. */
+void stream_enter(struct stream *stream);
+void stream_leave(struct stream *stream);
+
+/* Ends the call; also a refusal: what is in flight is then read and dropped (R18). */
+void stream_end(struct stream *stream, struct rpc_status status);
+
+void stream_set_paused(struct stream *stream, bool paused);
+
+/* Asks the store. Each answer goes through stream_answered first, which enters;
+ * false: nobody waits for it. */
+void stream_submit(struct stream *stream, struct store_request *request, enum store_kind kind,
+                   void (*done)(struct store_request *));
+bool stream_answered(struct stream *stream, const struct store_request *request);
+
+/* Sends SyncResponse{number: parts}: the parts, one after the other, are the
+ * inner message. */
+void stream_send(struct stream *stream, uint32_t number, const struct rpc_bytes *parts,
+                 size_t part_count);
+void stream_put_cursor(const struct stream *stream, uint32_t number, struct rpc_buffer *buffer);
+void stream_put_id(struct rpc_buffer *buffer, uint32_t number, const struct record_uuid *id);
+
+/* A message that came; the state is not ENDED. */
+void stream_take_message(struct stream *stream, struct rpc_bytes message);
+
+/* Does whatever can be done next, and stops where the stream has to wait: for
+ * the store, for the client, or for room to write. */
+void stream_pump(struct stream *stream);
+
+/* ---- hello.c ------------------------------------------------------------- */
+
+void stream_take_hello(struct stream *stream, struct rpc_bytes hello);
+
+/* ---- pull.c -------------------------------------------------------------- */
+
+void stream_forget_suppressed(struct stream *stream);
+void stream_note_applied(struct stream *stream, const struct push_batch *batch);
+void stream_begin_pull(struct stream *stream);
+void stream_pull(struct stream *stream);
+
+#endif

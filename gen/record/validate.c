@@ -215,6 +215,16 @@ static bool number_below(struct number a, struct number b)
     return a.negative != b.negative ? a.negative : a.bits < b.bits;
 }
 
+int record_value_compare(enum record_kind kind, const struct wire_field *a,
+                         const struct wire_field *b)
+{
+    if (kind == RECORD_KIND_STRING || kind == RECORD_KIND_BYTES || a->type != wire_type_of(kind) ||
+        b->type != a->type)
+        return 0;
+    struct number x = number_of(kind, a), y = number_of(kind, b);
+    return number_below(y, x) - number_below(x, y);
+}
+
 static enum record_problem check_number(const struct record_field *field,
                                         const struct wire_field *value, int64_t now_ms)
 {

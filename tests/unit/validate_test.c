@@ -294,6 +294,36 @@ static void test_ids(void)
         RECORD_PROBLEM_NONE);
 }
 
+static int compare(enum record_kind kind, uint64_t a, uint64_t b)
+{
+    enum wire_type type = kind == RECORD_KIND_DOUBLE   ? WIRE_FIXED64
+                          : kind == RECORD_KIND_STRING ? WIRE_LEN
+                                                       : WIRE_VARINT;
+    const struct wire_field x = {.number = 1, .type = type, .value = a};
+    const struct wire_field y = {.number = 1, .type = type, .value = b};
+
+    return record_value_compare(kind, &x, &y);
+}
+
+/* Goal: values compare as numbers of their kind, exactly; text does not. */
+static void test_value_compare(void)
+{
+    const struct wire_field fixed = {.number = 1, .type = WIRE_FIXED64, .value = 1};
+    const struct wire_field varint = {.number = 1, .type = WIRE_VARINT, .value = 1};
+
+    CU_ASSERT_TRUE(compare(RECORD_KIND_INT32, (uint64_t)-1, 1) < 0);
+    CU_ASSERT_TRUE(compare(RECORD_KIND_UINT64, (uint64_t)-1, 1) > 0);
+    CU_ASSERT_EQUAL(compare(RECORD_KIND_INT64, 5, 5), 0);
+    CU_ASSERT_TRUE(
+        compare(RECORD_KIND_INT64, UINT64_C(9007199254740993), UINT64_C(9007199254740992)) > 0);
+    /* 1.0 and -1.0, by their bits */
+    CU_ASSERT_TRUE(compare(RECORD_KIND_DOUBLE, UINT64_C(0x3ff0000000000000),
+                           UINT64_C(0xbff0000000000000)) > 0);
+    CU_ASSERT_EQUAL(compare(RECORD_KIND_STRING, 1, 2), 0);
+    CU_ASSERT_EQUAL(record_value_compare(RECORD_KIND_INT32, &fixed, &varint), 0);
+    CU_ASSERT_EQUAL(record_value_compare(RECORD_KIND_INT32, &varint, &fixed), 0);
+}
+
 /* ---- Fields together ------------------------------------------------------------- */
 
 static void test_required(void)
@@ -480,6 +510,7 @@ int main(void)
         SUITE_TEST(test_kinds),
         SUITE_TEST(test_times),
         SUITE_TEST(test_ids),
+        SUITE_TEST(test_value_compare),
         SUITE_TEST(test_required),
         SUITE_TEST(test_not_below),
         SUITE_TEST(test_together_with),

@@ -104,7 +104,7 @@ void call_reset(rpc_call *call, uint32_t h2_error)
     rpc_conn *conn = call->conn;
     bool submitted = call->stream_open || (!conn->role->server && call->headers_submitted);
 
-    if (conn->state == CONN_OPEN && submitted && call->state != CALL_ENDED) {
+    if (conn->state != CONN_OVER && submitted && call->state != CALL_ENDED) {
         nghttp2_submit_rst_stream(conn->session, NGHTTP2_FLAG_NONE, call->stream_id, h2_error);
         conn_wake(conn);
     }

@@ -114,7 +114,7 @@ static void on_fail(void *context, rpc_call *call, struct rpc_bytes message)
         finish_malformed(call);
         return;
     }
-    if (request->after_message)
+    if (request->after_message || request->code == RPC_OK)
         send_packed(call, &response.base);
     rpc_call_finish(call, rpc_status_make((enum rpc_code)request->code, "%s", request->message));
     outpost__interop__v1__fail_request__free_unpacked(request, NULL);

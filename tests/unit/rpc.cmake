@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
+outpost_unit_test(rpc_loopback outpost_rpc)

@@ -27,7 +27,7 @@ struct sync {
     const struct outpost_sync_options *options;
     struct outpost_sync_result *result; /* of all streams before this one */
 
-    struct session *session;
+    struct sync_session *session;
     rpc_tls *tls;
     rpc_channel *channel;
     rpc_call *call;
@@ -61,7 +61,7 @@ static struct outpost_sync_result result_now(const struct sync *sync)
     struct outpost_sync_result result = *sync->result;
 
     if (sync->session != NULL)
-        add(&result, session_result(sync->session));
+        add(&result, sync_session_result(sync->session));
     if (sync->channel != NULL) {
         struct rpc_conn_bytes bytes = rpc_conn_bytes(rpc_channel_conn(sync->channel));
         uint64_t handshake = bytes.handshake_sent + bytes.handshake_received;
@@ -76,7 +76,7 @@ static struct outpost_sync_result result_now(const struct sync *sync)
 static void tell(struct sync *sync, bool caught_up)
 {
     struct outpost_sync_result result = result_now(sync);
-    struct outpost_progress progress = session_progress(sync->session);
+    struct outpost_progress progress = sync_session_progress(sync->session);
 
     progress.bytes_sent = result.bytes_sent;
     progress.bytes_received = result.bytes_received;
@@ -95,7 +95,7 @@ static void pump(struct sync *sync)
     struct rpc_bytes message;
 
     while (!sync->closed) {
-        if (!session_next(sync->session, &step, &message)) {
+        if (!sync_session_next(sync->session, &step, &message)) {
             sync->store_failed = true;
             rpc_call_cancel(sync->call);
             return;
@@ -103,7 +103,7 @@ static void pump(struct sync *sync)
         switch (step) {
         case SESSION_SEND:
             if (message.len >= COMPRESS_BYTES_MIN)
-                rpc_call_set_encoding(sync->call, session_accepts_zstd(sync->session)
+                rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session)
                                                       ? RPC_ENCODING_ZSTD
                                                       : RPC_ENCODING_GZIP);
             else
@@ -122,16 +122,16 @@ static void pump(struct sync *sync)
 static void on_response(void *context, rpc_call *call, struct rpc_bytes response)
 {
     struct sync *sync = context;
-    uint32_t before = session_result(sync->session)->caught_up_count;
+    uint32_t before = sync_session_result(sync->session)->caught_up_count;
 
     if (sync->store_failed)
         return;
-    if (!session_receive(sync->session, response)) {
+    if (!sync_session_receive(sync->session, response)) {
         sync->store_failed = true;
         rpc_call_cancel(call);
         return;
     }
-    tell(sync, session_result(sync->session)->caught_up_count > before);
+    tell(sync, sync_session_result(sync->session)->caught_up_count > before);
     pump(sync);
 }
 
@@ -171,7 +171,7 @@ static void look_for_edits(struct sync *sync)
     int64_t now_ms = device_ticks_ms();
     int64_t version;
 
-    if (!session_caught_up(sync->session) || now_ms - sync->looked_ms < LOOK_FOR_EDITS_MS)
+    if (!sync_session_caught_up(sync->session) || now_ms - sync->looked_ms < LOOK_FOR_EDITS_MS)
         return;
     sync->looked_ms = now_ms;
     version = read_number(sync, "PRAGMA data_version");
@@ -184,7 +184,7 @@ static void look_for_edits(struct sync *sync)
                           " r.generation = p.generation))") == 0)
         return;
     sync->edited = true;
-    session_finish(sync->session);
+    sync_session_finish(sync->session);
     pump(sync);
 }
 
@@ -303,16 +303,16 @@ static void load_server(struct sync *sync, char *server, size_t size)
 static struct rpc_status run_stream(struct sync *sync)
 {
     struct store *store = &sync->outpost->store;
-    struct session_options options = {.now_ms = device_now_ms(),
-                                      .follow = sync->options->follow,
-                                      .app_version = sync->outpost->app_version};
+    struct sync_session_options options = {.now_ms = device_now_ms(),
+                                           .follow = sync->options->follow,
+                                           .app_version = sync->outpost->app_version};
     char server[300] = "";
     struct rpc_status status = rpc_status_ok();
 
     sync->closed = sync->edited = false;
     sync->call = NULL;
     load_server(sync, server, sizeof server);
-    if (!store_ok(store) || !session_new(store, &options, &sync->session) || !make_tls(sync)) {
+    if (!store_ok(store) || !sync_session_new(store, &options, &sync->session) || !make_tls(sync)) {
         sync->store_failed = true;
         return status;
     }
@@ -329,7 +329,7 @@ static void end_stream(struct sync *sync)
         keep_session(sync);
     rpc_channel_close(sync->channel);
     rpc_tls_free(sync->tls);
-    session_free(sync->session);
+    sync_session_free(sync->session);
     sync->channel = NULL;
     sync->tls = NULL;
     sync->session = NULL;

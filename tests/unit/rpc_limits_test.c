@@ -8,6 +8,8 @@
 #include "rpc_pair.h"
 #include "suite.h"
 
+#include <nghttp2/nghttp2.h>
+
 enum frame_type {
     DATA = 0,
     HEADERS = 1,
@@ -33,6 +35,9 @@ struct raw {
     unsigned resets;
     uint32_t reset_error;
     unsigned data_frames;
+    nghttp2_hd_inflater *inflater;
+    int http_status; /* of the first answer that has one; 0: none */
+    int grpc_status; /* likewise; -1: none */
 };
 
 static void raw_on_open(void *service, rpc_call *call, struct rpc_call_events *events_out,
@@ -139,9 +144,38 @@ static uint32_t number(const uint8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-static void note_frame(struct raw *raw, const uint8_t *head, const uint8_t *payload)
+static void note_field(struct raw *raw, const nghttp2_nv *field)
+{
+    int value = atoi((const char *)field->value);
+
+    if (field->namelen == 7 && memcmp(field->name, ":status", 7) == 0 && raw->http_status == 0)
+        raw->http_status = value;
+    if (field->namelen == 11 && memcmp(field->name, "grpc-status", 11) == 0 && raw->grpc_status < 0)
+        raw->grpc_status = value;
+}
+
+static void note_headers(struct raw *raw, const uint8_t *block, size_t len)
+{
+    int flags = 0;
+
+    while ((flags & NGHTTP2_HD_INFLATE_FINAL) == 0) {
+        nghttp2_nv field;
+        ssize_t used = nghttp2_hd_inflate_hd2(raw->inflater, &field, &flags, block, len, 1);
+        CU_ASSERT_FATAL(used >= 0);
+        block += used;
+        len -= (size_t)used;
+        if ((flags & NGHTTP2_HD_INFLATE_EMIT) != 0)
+            note_field(raw, &field);
+    }
+    nghttp2_hd_inflate_end_headers(raw->inflater);
+}
+
+static void note_frame(struct raw *raw, const uint8_t *head, const uint8_t *payload, size_t len)
 {
     switch (head[3]) {
+    case HEADERS:
+        note_headers(raw, payload, len);
+        break;
     case GOAWAY:
         raw->goaways++;
         raw->goaway_error = number(payload + 4);
@@ -170,13 +204,14 @@ static void raw_read(struct raw *raw)
     while (at + 9 <= raw->seen.len) {
         const uint8_t *head = raw->seen.data + at;
         size_t len = (size_t)head[0] << 16 | (size_t)head[1] << 8 | head[2];
-        note_frame(raw, head, head + 9);
+        note_frame(raw, head, head + 9, len);
         at += 9 + len;
     }
     CU_ASSERT_EQUAL(at, raw->seen.len);
+    rpc_buffer_clear(&raw->seen);
 }
 
-/* Feeds what was put; the peer reads the answers unless it is deaf. */
+/* Feeds what was put; the answers wait until raw_read. */
 static struct rpc_status raw_feed(struct raw *raw)
 {
     struct rpc_status status = rpc_conn_recv(raw->server, rpc_buffer_view(&raw->out));
@@ -189,7 +224,8 @@ static void raw_init(struct raw *raw)
 {
     struct rpc_server_options options;
 
-    *raw = (struct raw){.now_ms = 1};
+    *raw = (struct raw){.now_ms = 1, .grpc_status = -1};
+    CU_ASSERT_FATAL(nghttp2_hd_inflate_new(&raw->inflater) == 0);
     raw->method = (struct rpc_method){"/t/Raw", raw_on_open, raw};
     rpc_buffer_init(&raw->out, 40 * 1024 * 1024);
     rpc_buffer_init(&raw->seen, 40 * 1024 * 1024);
@@ -206,69 +242,58 @@ static void raw_init(struct raw *raw)
 static void raw_deinit(struct raw *raw)
 {
     rpc_conn_free(raw->server);
+    nghttp2_hd_inflate_del(raw->inflater);
     rpc_buffer_deinit(&raw->out);
     rpc_buffer_deinit(&raw->seen);
     rpc_buffer_deinit(&raw->side.last);
 }
 
-/* The text anywhere in what the server sent: its literals are not Huffman
- * coded when that would not be shorter, so only short ones are looked for by
- * the status code that the call's owner heard instead. */
-static struct rpc_status refusal_of(const struct field *fields, size_t count, int flag)
-{
-    struct raw raw;
-
-    raw_init(&raw);
-    put_request(&raw, 1, 0, fields, count);
-    put_message(&raw, 1, END_STREAM, flag, "hello");
-    raw_feed(&raw);
-    raw_read(&raw);
-    struct rpc_status status = raw.side.status;
-    CU_ASSERT_EQUAL(raw.goaways, 0);
-    CU_ASSERT_EQUAL(raw.side.opened, raw.side.closes);
-    if (raw.side.opened == 0)
-        status.code = RPC_UNIMPLEMENTED;
-    raw_deinit(&raw);
-    return status;
-}
-
 /* ---- Requests that break gRPC's rules ------------------------------------- */
 
-/* Without HTTP/2 fault they never reach a handler and leave no call behind. */
-static void test_refused_before_the_handler(void)
+struct refusal {
+    struct field field;
+    int flag; /* of the message's prefix */
+    int http_status;
+    int grpc_status; /* -1: the answer is not gRPC */
+    unsigned opened; /* whether a handler heard of it */
+};
+
+/* Each gets its answer and leaves no call and no connection damaged. */
+static void test_refusals(void)
 {
-    static const struct field cases[] = {
-        {":method", "GET"},
-        {"content-type", "text/html"},
-        {"content-type", "application/grpcx"},
-        {":path", "/t/Other"},
-        {"grpc-encoding", "br"},
-        {"grpc-timeout", "5"},
-        {"grpc-timeout", "123456789S"},
-        {"x-bin", "***"},
+    static const struct refusal refusals[] = {
+        {{":method", "GET"}, 0, 405, -1, 0},
+        {{"content-type", "text/html"}, 0, 415, -1, 0},
+        {{"content-type", "application/grpcx"}, 0, 415, -1, 0},
+        {{":path", "/t/Other"}, 0, 200, RPC_UNIMPLEMENTED, 0},
+        {{":path", "/t/raw"}, 0, 200, RPC_UNIMPLEMENTED, 0},
+        {{"grpc-encoding", "br"}, 0, 200, RPC_UNIMPLEMENTED, 0},
+        {{"grpc-timeout", "5"}, 0, 200, RPC_INTERNAL, 0},
+        {{"grpc-timeout", "123456789S"}, 0, 200, RPC_INTERNAL, 0},
+        {{"x-bin", "***"}, 0, 200, RPC_INTERNAL, 0},
+        {{"grpc-encoding", "identity"}, 1, 200, RPC_INTERNAL, 1},
+        {{"grpc-encoding", "gzip"}, 1, 200, RPC_INTERNAL, 1},
+        {{"grpc-encoding", "zstd"}, 1, 200, RPC_INTERNAL, 1},
+        {{"content-type", "application/grpc+proto"}, 2, 200, RPC_INTERNAL, 1},
+        {{"content-type", "application/grpc;v=1"}, 0, 0, -1, 1}, /* this one is fine */
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        CU_ASSERT_EQUAL(refusal_of(&cases[i], 1, 0).code, RPC_UNIMPLEMENTED);
-}
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        const struct refusal *refusal = &refusals[i];
+        struct raw raw;
 
-static void test_compressed_flag_without_encoding(void)
-{
-    CU_ASSERT_EQUAL(refusal_of(NULL, 0, 1).code, RPC_INTERNAL);
-}
-
-static void test_compressed_garbage(void)
-{
-    static const struct field gzip = {"grpc-encoding", "gzip"};
-    static const struct field zstd = {"grpc-encoding", "zstd"};
-
-    CU_ASSERT_EQUAL(refusal_of(&gzip, 1, 1).code, RPC_INTERNAL);
-    CU_ASSERT_EQUAL(refusal_of(&zstd, 1, 1).code, RPC_INTERNAL);
-}
-
-static void test_unknown_flag(void)
-{
-    CU_ASSERT_EQUAL(refusal_of(NULL, 0, 2).code, RPC_INTERNAL);
+        raw_init(&raw);
+        put_request(&raw, 1, 0, &refusal->field, 1);
+        put_message(&raw, 1, END_STREAM, refusal->flag, "hello");
+        raw_feed(&raw);
+        raw_read(&raw);
+        CU_ASSERT_EQUAL(raw.http_status, refusal->http_status);
+        CU_ASSERT_EQUAL(raw.grpc_status, refusal->grpc_status);
+        CU_ASSERT_EQUAL(raw.side.opened, refusal->opened);
+        CU_ASSERT_EQUAL(raw.side.closes, refusal->grpc_status >= 0 ? refusal->opened : 0);
+        CU_ASSERT_EQUAL(raw.goaways, 0);
+        raw_deinit(&raw);
+    }
 }
 
 /* Refused by the prefix, before a byte of it has come. */
@@ -323,6 +348,7 @@ static void test_large_headers(void)
     CU_ASSERT(rpc_ok(&status));
     CU_ASSERT_EQUAL(raw.side.opened, 1);
     CU_ASSERT_EQUAL(raw.goaways, 0);
+    CU_ASSERT_EQUAL(raw.grpc_status, RPC_RESOURCE_EXHAUSTED);
     raw_deinit(&raw);
 }
 
@@ -416,22 +442,42 @@ static void test_rapid_reset(void)
     assert_shown_the_door(&raw);
 }
 
-/* More streams than allowed: refused one by one, and only so many unread. */
+static void put_300_requests(struct raw *raw)
+{
+    for (uint32_t stream = 1; stream < 2 * 300; stream += 2)
+        put_request(raw, stream, 0, NULL, 0);
+}
+
+/* More streams than allowed, of a client that may not know our limit yet:
+ * refused one by one. */
+static void test_stream_flood_before_settings(void)
+{
+    struct raw raw;
+
+    raw_init(&raw);
+    put_300_requests(&raw);
+    raw_feed(&raw);
+    raw_read(&raw);
+    CU_ASSERT_EQUAL(raw.side.opened, RPC_CALLS_MAX);
+    CU_ASSERT_EQUAL(raw.side.closes, 0);
+    CU_ASSERT_EQUAL(raw.resets, 300 - RPC_CALLS_MAX);
+    CU_ASSERT_EQUAL(raw.reset_error, 7); /* REFUSED_STREAM: may be tried again */
+    CU_ASSERT_EQUAL(raw.goaways, 0);
+    raw_deinit(&raw);
+}
+
+/* Of one that has said that it knows. */
 static void test_stream_flood(void)
 {
     struct raw raw;
 
     raw_init(&raw);
-    put_request(&raw, 1, 0, NULL, 0);
     raw_feed(&raw);
-    raw_read(&raw); /* the client has our SETTINGS */
+    raw_read(&raw);
     put_frame(&raw, SETTINGS, 1, 0, NULL, 0);
-    for (uint32_t stream = 3; stream < 2 * 300; stream += 2)
-        put_request(&raw, stream, 0, NULL, 0);
-    struct rpc_status status = raw_feed(&raw);
-    CU_ASSERT(!rpc_ok(&status) || raw.side.opened <= RPC_CALLS_MAX);
-    CU_ASSERT(raw.side.opened <= RPC_CALLS_MAX);
-    raw_deinit(&raw);
+    put_300_requests(&raw);
+    assert_shown_the_door(&raw);
+    CU_ASSERT_EQUAL(raw.side.opened, RPC_CALLS_MAX);
 }
 
 /* Every call begins a message of 4 MiB and none ends one: what is kept over
@@ -455,7 +501,6 @@ static void test_begun_messages(void)
             raw_feed(&raw);
             fed += sizeof body;
             raw_read(&raw);
-            rpc_buffer_clear(&raw.seen);
         }
     }
     CU_ASSERT(raw.side.closes > 0);
@@ -466,11 +511,9 @@ static void test_begun_messages(void)
 
 static void test_garbage(void)
 {
-    struct rpc_server_options options;
     struct raw raw;
 
     raw_init(&raw);
-    (void)options;
     rpc_buffer_clear(&raw.out);
     rpc_buffer_append(&raw.out, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 27);
     struct rpc_status status = raw_feed(&raw);
@@ -565,10 +608,7 @@ static void test_deaf_producer(void)
 int main(void)
 {
     static const struct suite_test tests[] = {
-        SUITE_TEST(test_refused_before_the_handler),
-        SUITE_TEST(test_compressed_flag_without_encoding),
-        SUITE_TEST(test_compressed_garbage),
-        SUITE_TEST(test_unknown_flag),
+        SUITE_TEST(test_refusals),
         SUITE_TEST(test_oversize_by_prefix),
         SUITE_TEST(test_cut_off_message),
         SUITE_TEST(test_large_headers),
@@ -578,6 +618,7 @@ int main(void)
         SUITE_TEST(test_settings_flood),
         SUITE_TEST(test_empty_data_flood),
         SUITE_TEST(test_rapid_reset),
+        SUITE_TEST(test_stream_flood_before_settings),
         SUITE_TEST(test_stream_flood),
         SUITE_TEST(test_begun_messages),
         SUITE_TEST(test_garbage),

@@ -26,17 +26,18 @@
 
 /* A version 4 UUID. A blob || a blob is text with the same bytes; CAST makes it
  * a blob again, zero bytes kept. The literals are the bytes that have the version
- * and the variant in their high bits; one of them is picked. */
+ * and the variant in their high bits; one of them is picked. The brackets keep
+ * every part at an even length: in a UTF-16 database || cuts an odd one. */
 static const char id_default[] =
     "DEFAULT (CAST(\n"
     "    randomblob(6) ||\n"
-    "    substr(x'404142434445464748494a4b4c4d4e4f', 1 + (random() & 15), 1) ||\n"
-    "    randomblob(1) ||\n"
-    "    substr(CASE WHEN random() < 0\n"
+    "    (substr(x'404142434445464748494a4b4c4d4e4f', 1 + (random() & 15), 1) ||\n"
+    "      randomblob(1)) ||\n"
+    "    (substr(CASE WHEN random() < 0\n"
     "      THEN x'808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f'\n"
     "      ELSE x'a0a1a2a3a4a5a6a7a8a9aaabacadaeafb0b1b2b3b4b5b6b7b8b9babbbcbdbebf'\n"
-    "      END, 1 + (random() & 31), 1) ||\n"
-    "    randomblob(7) AS BLOB))";
+    "      END, 1 + (random() & 31), 1) || randomblob(1)) ||\n"
+    "    randomblob(6) AS BLOB))";
 
 /* One record type, with the words that its statements are made of. */
 struct device_sql {

@@ -18,6 +18,8 @@ enum {
     /* Numbers of the options in outpost/options.proto. */
     OPTION_RECORD = 50610,
     OPTION_FIELD = 50611,
+    /* FieldRules.range, the only submessage of an option. */
+    RULE_RANGE = 2,
     /* Field numbers, so type numbers too, that protobuf allows. */
     FIELD_NUMBER_MAX = (1 << 29) - 1,
     FIELD_NUMBER_RESERVED_FIRST = 19000,
@@ -103,6 +105,33 @@ static bool option_payload(const ProtobufCMessage *options, uint32_t number, str
     return found;
 }
 
+/* Joins the occurrences of one submessage, which protobuf would merge;
+ * protobuf-c keeps only the last one's numbers. */
+static void payload_join(struct text *payload, uint32_t number)
+{
+    struct wire_reader reader = wire_reader_over(rpc_bytes_view(payload->data, payload->len));
+    struct text others = {0}, inner = {0};
+    struct wire_field field;
+    struct rpc_buffer joined;
+
+    while (wire_read(&reader, &field) == WIRE_FIELD) {
+        bool match = field.number == number && field.type == WIRE_LEN;
+        struct rpc_bytes part = match ? field.bytes : field.raw;
+        text_add_bytes(match ? &inner : &others, (const char *)part.data, part.len);
+    }
+    if (inner.len > 0) {
+        rpc_buffer_init(&joined, SIZE_MAX);
+        wire_put_message(&joined, number, rpc_bytes_view(inner.data, inner.len));
+        text_add_bytes(&others, (const char *)joined.data, joined.len);
+        rpc_buffer_deinit(&joined);
+        text_deinit(payload);
+        *payload = others;
+        others = (struct text){0};
+    }
+    text_deinit(&others);
+    text_deinit(&inner);
+}
+
 /* Unpacks an option. False: output->error. Without the option the message is
  * NULL. */
 static bool option_read(struct output *output, struct schema_place place,
@@ -115,6 +144,8 @@ static bool option_read(struct output *output, struct schema_place place,
 
     *message_out = NULL;
     if (option_payload(options, number, &payload)) {
+        if (number == OPTION_FIELD)
+            payload_join(&payload, RULE_RANGE);
         *message_out = protobuf_c_message_unpack(descriptor, &arena, payload.len,
                                                  (const uint8_t *)payload.data);
         text_deinit(&payload);

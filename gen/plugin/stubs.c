@@ -114,6 +114,20 @@ static bool check_finite(struct output *output, const Plugin__Request *request, 
     return true;
 }
 
+/* Methods become members of structs, here and in protoc-gen-c's output. */
+static bool is_word_of_c(struct output *output, const char *name)
+{
+    static const char words[] =
+        " alignas alignof and asm auto bool break case catch char class compl concept const"
+        " constexpr continue decltype default delete do double else enum explicit export extern"
+        " false float for friend goto if inline int long mutable namespace new noexcept not"
+        " nullptr operator or private protected public register requires restrict return short"
+        " signed sizeof static struct switch template this throw true try typedef typeid typename"
+        " union unsigned using virtual void volatile while xor service ";
+
+    return strstr(words, output_string(output, " %s ", name)) != NULL;
+}
+
 static bool check_method(struct output *output, const Plugin__Request *request, const char *file,
                          const service_proto *service, const method_proto *method)
 {
@@ -121,6 +135,11 @@ static bool check_method(struct output *output, const Plugin__Request *request, 
         output_string(output, "%s: service %s, method %s", file, service->name, method->name);
     struct path path = {0};
 
+    if (is_word_of_c(output, name_snake(output, method->name)))
+        return schema_fault(output,
+                            "%s: the name in small letters is a word of C or C++, or \"service\": "
+                            "choose another name",
+                            where);
     if ((method->client_streaming != 0) != (method->server_streaming != 0))
         return schema_fault(output,
                             "%s: streams in one direction only, and stubs are unary or stream in "
@@ -131,21 +150,6 @@ static bool check_method(struct output *output, const Plugin__Request *request, 
 }
 
 /* ---- Names ------------------------------------------------------------------ */
-
-/* A member named by a word of C or C++ gets an underscore. */
-static const char *member_name(struct output *output, const char *name)
-{
-    static const char words[] =
-        " alignas alignof and asm auto bool break case catch char class compl concept const"
-        " constexpr continue decltype default delete do double else enum explicit export extern"
-        " false float for friend goto if inline int long mutable namespace new noexcept not"
-        " nullptr operator or private protected public register requires restrict return short"
-        " signed sizeof static struct switch template this throw true try typedef typeid typename"
-        " union unsigned using virtual void volatile while xor service ";
-    const char *at = strstr(words, output_string(output, " %s ", name));
-
-    return at == NULL ? name : output_string(output, "%s_", name);
-}
 
 static struct method method_of(struct output *output, const char *package,
                                const service_proto *service, const method_proto *proto)
@@ -158,7 +162,7 @@ static struct method method_of(struct output *output, const char *package,
         .output = output,
         .path = output_string(output, "/%s.%s/%s", package, service->name, proto->name),
         .name = proto->name,
-        .member = member_name(output, snake),
+        .member = snake,
         .local = output_string(output, "%s_%s", service_snake, snake),
         .server = output_string(output, "%s_%s_%s", prefix, service_snake, snake),
         .client = output_string(output, "%s_%s_client_%s", prefix, service_snake, snake),
@@ -490,17 +494,18 @@ static void add_stream_server(struct text *text, const struct method *method)
     text_add(text,
              "{\n"
              "    const struct %s *own = handlers;\n"
+             "    bool typed = own->%s.on_request != NULL;\n"
              "    struct stub_stream stream = {\n"
              "        .incoming = &%s,\n"
              "        .handlers = handlers,\n"
-             "        .on_message = own->%s.on_request != NULL ? %s_request : NULL,\n"
+             "        .on_message = typed ? %s_request : NULL,\n"
              "        .on_bytes = own->%s.on_request_bytes,\n"
              "        .on_half_close = own->%s.on_half_close,\n"
              "        .on_writable = own->%s.on_writable,\n"
              "        .on_close = own->%s.on_close,\n"
              "    };\n"
              "\n",
-             method->handlers, method->request_descriptor, method->member, method->local,
+             method->handlers, method->member, method->request_descriptor, method->local,
              method->member, method->member, method->member, method->member);
     add_function(text, "    stub_stream_open(",
                  PARAMETERS("&stream", "call",
@@ -599,7 +604,10 @@ static void add_stream_client(struct text *text, const struct method *method)
                  PARAMETERS("const void *events", "void *context", "rpc_call *call",
                             "const ProtobufCMessage *response"),
                  ")");
-    text_add(text, "{\n    const struct %s_events *own = events;\n\n", method->client);
+    text_add(text, "{\n");
+    text_add_assignment(
+        text, output_string(output, "    const struct %s_events *own", method->client), "events");
+    text_add(text, "\n");
     add_function(text, "    own->on_response(",
                  PARAMETERS("context", "call",
                             output_string(output, "(const %s *)response", method->response)),
@@ -610,11 +618,12 @@ static void add_stream_client(struct text *text, const struct method *method)
     text_add(text, "{\n");
     add_request(text, method);
     text_add(text,
+             "    bool typed = events->on_response != NULL;\n"
              "    struct stub_stream stream = {\n"
              "        .incoming = &%s,\n"
              "        .handlers = events,\n"
              "        .context = context,\n"
-             "        .on_message = events->on_response != NULL ? %s_response : NULL,\n"
+             "        .on_message = typed ? %s_response : NULL,\n"
              "        .on_bytes = events->on_response_bytes,\n"
              "        .on_writable = events->on_writable,\n"
              "        .on_close = events->on_close,\n"

@@ -171,26 +171,48 @@ static enum record_problem check_text(const struct record_field *field,
     return RECORD_PROBLEM_NONE;
 }
 
-static double number_of(enum record_kind kind, const struct wire_field *value)
+/* A number as it compares: whole numbers exactly, over the range of int64 and
+ * uint64 together, which a double does not hold. */
+struct number {
+    bool whole;
+    bool negative;
+    uint64_t bits; /* of a whole number, in two's complement */
+    double real;   /* the number, about, if it is whole */
+};
+
+static struct number whole_number(int64_t value)
 {
-    double number;
+    return (struct number){true, value < 0, (uint64_t)value, (double)value};
+}
+
+static struct number number_of(enum record_kind kind, const struct wire_field *value)
+{
+    struct number number = {0};
     float single;
     uint32_t low = (uint32_t)value->value;
 
     switch (kind) {
     case RECORD_KIND_DOUBLE:
-        memcpy(&number, &value->value, sizeof number);
+        memcpy(&number.real, &value->value, sizeof number.real);
         return number;
     case RECORD_KIND_FLOAT:
         memcpy(&single, &low, sizeof single);
-        return single;
+        number.real = single;
+        return number;
     case RECORD_KIND_UINT32:
     case RECORD_KIND_UINT64:
     case RECORD_KIND_BOOL:
-        return (double)value->value;
+        return (struct number){true, false, value->value, (double)value->value};
     default:
-        return (double)(int64_t)value->value;
+        return whole_number((int64_t)value->value);
     }
+}
+
+static bool number_below(struct number a, struct number b)
+{
+    if (!a.whole || !b.whole)
+        return a.real < b.real;
+    return a.negative != b.negative ? a.negative : a.bits < b.bits;
 }
 
 int record_value_compare(enum record_kind kind, const struct wire_field *a,
@@ -199,25 +221,22 @@ int record_value_compare(enum record_kind kind, const struct wire_field *a,
     if (kind == RECORD_KIND_STRING || kind == RECORD_KIND_BYTES || a->type != wire_type_of(kind) ||
         b->type != a->type)
         return 0;
-    if (kind == RECORD_KIND_DOUBLE || kind == RECORD_KIND_FLOAT) {
-        double x = number_of(kind, a), y = number_of(kind, b);
-        return (x > y) - (x < y);
-    }
-    if (kind == RECORD_KIND_ENUM || kind == RECORD_KIND_INT32 || kind == RECORD_KIND_INT64)
-        return ((int64_t)a->value > (int64_t)b->value) - ((int64_t)a->value < (int64_t)b->value);
-    return (a->value > b->value) - (a->value < b->value);
+    struct number x = number_of(kind, a), y = number_of(kind, b);
+    return number_below(y, x) - number_below(x, y);
 }
 
 static enum record_problem check_number(const struct record_field *field,
                                         const struct wire_field *value, int64_t now_ms)
 {
-    double number = number_of(field->kind, value);
+    struct number number = number_of(field->kind, value);
 
-    if (isnan(number) || isinf(number))
+    if (isnan(number.real) || isinf(number.real))
         return RECORD_PROBLEM_RANGE;
-    if (field->ranged && (number < (double)field->min || number > (double)field->max))
+    if (field->ranged && (number_below(number, whole_number(field->min)) ||
+                          number_below(whole_number(field->max), number)))
         return RECORD_PROBLEM_RANGE;
-    if (field->not_future && number > (double)(now_ms + FUTURE_GRACE_DAYS * day_ms))
+    if (field->not_future &&
+        number_below(whole_number(now_ms + FUTURE_GRACE_DAYS * day_ms), number))
         return RECORD_PROBLEM_FUTURE;
     return RECORD_PROBLEM_NONE;
 }
@@ -253,7 +272,8 @@ static bool contradicts(const struct record_type *type, const struct record_fiel
     if (field->not_below != 0 && value != NULL) {
         const struct record_field *limit = record_field_by_number(type, field->not_below);
         const struct wire_field *other = record_body_find(body, field->not_below);
-        if (other != NULL && number_of(field->kind, value) < number_of(limit->kind, other))
+        if (other != NULL &&
+            number_below(number_of(field->kind, value), number_of(limit->kind, other)))
             return true;
     }
     return false;

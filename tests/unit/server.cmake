@@ -1,1 +1,3 @@
 # SPDX-License-Identifier: Apache-2.0
+outpost_unit_test(merge outpost_server)
+outpost_unit_test(store outpost_server)

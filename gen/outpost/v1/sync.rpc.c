@@ -20,10 +20,11 @@ static void sync_service_sync_open(void *handlers, rpc_call *call,
                                    struct rpc_call_events *events_out, void **context_out)
 {
     const struct outpost_v1_sync_service_handlers *own = handlers;
+    bool typed = own->sync.on_request != NULL;
     struct stub_stream stream = {
         .incoming = &outpost__v1__sync_request__descriptor,
         .handlers = handlers,
-        .on_message = own->sync.on_request != NULL ? sync_service_sync_request : NULL,
+        .on_message = typed ? sync_service_sync_request : NULL,
         .on_bytes = own->sync.on_request_bytes,
         .on_half_close = own->sync.on_half_close,
         .on_writable = own->sync.on_writable,
@@ -70,11 +71,12 @@ rpc_call *outpost_v1_sync_service_client_sync(
         .metadata = metadata,
         .timeout_ms = timeout_ms,
     };
+    bool typed = events->on_response != NULL;
     struct stub_stream stream = {
         .incoming = &outpost__v1__sync_response__descriptor,
         .handlers = events,
         .context = context,
-        .on_message = events->on_response != NULL ? sync_service_sync_response : NULL,
+        .on_message = typed ? sync_service_sync_response : NULL,
         .on_bytes = events->on_response_bytes,
         .on_writable = events->on_writable,
         .on_close = events->on_close,

@@ -15,7 +15,7 @@ TO_SERVER, TO_DEVICE = 0, 1
 class Relay:
     """Listens on a free loopback port; forwards every connection to address."""
 
-    def __init__(self, address):
+    def __init__(self, address):  # "HOST:PORT" of the server
         host, port = address.rsplit(":", 1)
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))

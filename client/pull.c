@@ -224,6 +224,7 @@ bool pull_caught_up(struct store *store, struct rpc_bytes message, int64_t now_m
            store_commit(store);
     if (good) {
         result->caught_up = true;
+        result->caught_up_count++;
         result->digest_mismatch = mismatch;
     }
     outpost__v1__caught_up__free_unpacked(caught_up, NULL);

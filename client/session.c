@@ -8,7 +8,7 @@
  *                               +--+                                        +--+ PushResult, Pull,
  *                                                                           |    CaughtUp
  *                                next: half-close, at once or after         |
- *                                session_finish in follow mode              v
+ *                                sync_session_finish in follow mode              v
  *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
  */
 #include "session.h"
@@ -44,9 +44,9 @@ enum {
     PUSH_BYTES_MAX = 2 * 1024 * 1024,
 };
 
-struct session {
+struct sync_session {
     struct store *store;
-    struct session_options options;
+    struct sync_session_options options;
     enum session_state state;
     struct device_state device;
 
@@ -64,7 +64,7 @@ struct session {
     struct outpost_sync_result result;
 };
 
-static void set_state(struct session *session, enum session_state state)
+static void set_state(struct sync_session *session, enum session_state state)
 {
     static const uint8_t legal[] = {
         [STATE_SEALED] = 1 << STATE_PUSHING | 1 << STATE_FAILED,
@@ -78,13 +78,13 @@ static void set_state(struct session *session, enum session_state state)
     session->state = state;
 }
 
-static bool fail(struct session *session)
+static bool fail(struct sync_session *session)
 {
     set_state(session, STATE_FAILED);
     return false;
 }
 
-static bool out_of_turn(struct session *session, const char *what)
+static bool out_of_turn(struct sync_session *session, const char *what)
 {
     return store_fail(session->store, OUTPOST_BUG, "the server sent %s out of turn: report it",
                       what);
@@ -92,10 +92,10 @@ static bool out_of_turn(struct session *session, const char *what)
 
 /* ---- Birth and death ---------------------------------------------------------------- */
 
-bool session_new(struct store *store, const struct session_options *options,
-                 struct session **session_out)
+bool sync_session_new(struct store *store, const struct sync_session_options *options,
+                      struct sync_session **session_out)
 {
-    struct session *session = calloc(1, sizeof *session);
+    struct sync_session *session = calloc(1, sizeof *session);
     struct outbox_options sealing = {.now_ms = options->now_ms};
 
     if (session == NULL)
@@ -120,11 +120,11 @@ bool session_new(struct store *store, const struct session_options *options,
     return true;
 
 error:
-    session_free(session);
+    sync_session_free(session);
     return false;
 }
 
-void session_free(struct session *session)
+void sync_session_free(struct sync_session *session)
 {
     if (session == NULL)
         return;
@@ -142,7 +142,7 @@ static ProtobufCBinaryData data_of(const void *bytes, size_t len)
     return (ProtobufCBinaryData){.len = len, .data = (uint8_t *)bytes};
 }
 
-static bool put_request(struct session *session, const Outpost__V1__SyncRequest *request)
+static bool put_request(struct sync_session *session, const Outpost__V1__SyncRequest *request)
 {
     size_t len = outpost__v1__sync_request__get_packed_size(request);
     uint8_t *room = rpc_buffer_reserve(&session->message, len);
@@ -153,7 +153,7 @@ static bool put_request(struct session *session, const Outpost__V1__SyncRequest 
     return true;
 }
 
-static bool put_hello(struct session *session)
+static bool put_hello(struct sync_session *session)
 {
     const struct device_state *device = &session->device;
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
@@ -174,7 +174,7 @@ static bool put_hello(struct session *session)
     return put_request(session, &request);
 }
 
-static bool put_push_done(struct session *session)
+static bool put_push_done(struct sync_session *session)
 {
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
     Outpost__V1__PushDone done = OUTPOST__V1__PUSH_DONE__INIT;
@@ -184,7 +184,7 @@ static bool put_push_done(struct session *session)
     return put_request(session, &request);
 }
 
-static struct push_flight *next_flight(struct session *session)
+static struct push_flight *next_flight(struct sync_session *session)
 {
     size_t at = (session->flight_first + session->flight_count) % PUSH_FLIGHTS_MAX;
     struct push_flight *flight = &session->flights[at];
@@ -197,7 +197,7 @@ static struct push_flight *next_flight(struct session *session)
 }
 
 /* The next Push, or PushDone when the outbox is through. */
-static bool put_push(struct session *session)
+static bool put_push(struct sync_session *session)
 {
     struct push_flight *flight = next_flight(session);
 
@@ -212,8 +212,8 @@ static bool put_push(struct session *session)
     return put_push_done(session);
 }
 
-bool session_next(struct session *session, enum session_step *step_out,
-                  struct rpc_bytes *message_out)
+bool sync_session_next(struct sync_session *session, enum session_step *step_out,
+                       struct rpc_bytes *message_out)
 {
     bool good = true;
 
@@ -253,7 +253,7 @@ bool session_next(struct session *session, enum session_step *step_out,
     return true;
 }
 
-void session_finish(struct session *session)
+void sync_session_finish(struct sync_session *session)
 {
     session->finishing = true;
 }
@@ -268,7 +268,7 @@ static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
 }
 
 /* The server's word on where the device works, kept when it is news. */
-static bool keep_welcome(struct session *session, const struct device_state *news)
+static bool keep_welcome(struct sync_session *session, const struct device_state *news)
 {
     struct store *store = session->store;
     const struct device_state *known = &session->device;
@@ -293,7 +293,7 @@ static bool keep_welcome(struct session *session, const struct device_state *new
     return true;
 }
 
-static bool take_welcome(struct session *session, const Outpost__V1__Welcome *welcome)
+static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
 {
     struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
                                 .family_region_id = session->device.family_region_id};
@@ -321,7 +321,7 @@ static bool take_welcome(struct session *session, const Outpost__V1__Welcome *we
     return keep_welcome(session, &news);
 }
 
-static bool receive_welcome(struct session *session, struct rpc_bytes bytes)
+static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)
 {
     Outpost__V1__Welcome *welcome;
     bool good;
@@ -336,7 +336,7 @@ static bool receive_welcome(struct session *session, struct rpc_bytes bytes)
     return good;
 }
 
-static bool receive_push_result(struct session *session, struct rpc_bytes bytes)
+static bool receive_push_result(struct sync_session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count == 0)
         return out_of_turn(session, "an answer to no push");
@@ -348,21 +348,21 @@ static bool receive_push_result(struct session *session, struct rpc_bytes bytes)
     return true;
 }
 
-static bool receive_pull(struct session *session, struct rpc_bytes bytes)
+static bool receive_pull(struct sync_session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "a page before the answers to all pushes");
     return pull_apply(session->store, bytes, session->options.now_ms, &session->result);
 }
 
-static bool receive_caught_up(struct session *session, struct rpc_bytes bytes)
+static bool receive_caught_up(struct sync_session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "CaughtUp before the answers to all pushes");
     return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result);
 }
 
-static bool receive(struct session *session, struct rpc_bytes message)
+static bool receive(struct sync_session *session, struct rpc_bytes message)
 {
     struct wire_reader reader = wire_reader_over(message);
     struct wire_field field;
@@ -385,7 +385,7 @@ static bool receive(struct session *session, struct rpc_bytes message)
     }
 }
 
-bool session_receive(struct session *session, struct rpc_bytes message)
+bool sync_session_receive(struct sync_session *session, struct rpc_bytes message)
 {
     if (session->state == STATE_SEALED || session->state == STATE_FAILED)
         return false;
@@ -396,22 +396,22 @@ bool session_receive(struct session *session, struct rpc_bytes message)
 /* ---- What it came to --------------------------------------------------------------------------
  */
 
-bool session_caught_up(const struct session *session)
+bool sync_session_caught_up(const struct sync_session *session)
 {
     return session->state != STATE_FAILED && session->result.caught_up;
 }
 
-bool session_accepts_zstd(const struct session *session)
+bool sync_session_accepts_zstd(const struct sync_session *session)
 {
     return session->device.accepts_zstd;
 }
 
-const struct outpost_sync_result *session_result(const struct session *session)
+const struct outpost_sync_result *sync_session_result(const struct sync_session *session)
 {
     return &session->result;
 }
 
-struct outpost_progress session_progress(const struct session *session)
+struct outpost_progress sync_session_progress(const struct sync_session *session)
 {
     return (struct outpost_progress){
         .pushed = session->result.pushed + session->result.retried,

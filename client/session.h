@@ -13,9 +13,9 @@
 
 #include "store.h"
 
-struct session;
+struct sync_session;
 
-struct session_options {
+struct sync_session_options {
     int64_t now_ms; /* ms since 1970, when the session starts */
     bool follow;    /* do not half-close after PushDone */
     const char *app_version;
@@ -29,29 +29,30 @@ enum session_step {
 };
 
 /* Seals what is pending. False: see the store's status; nothing to free. */
-STORE_MUST_USE bool session_new(struct store *store, const struct session_options *options,
-                                struct session **session_out);
-void session_free(struct session *session);
+STORE_MUST_USE bool sync_session_new(struct store *store,
+                                     const struct sync_session_options *options,
+                                     struct sync_session **session_out);
+void sync_session_free(struct sync_session *session);
 
 /* The message lives until the next call. */
-STORE_MUST_USE bool session_next(struct session *session, enum session_step *step_out,
-                                 struct rpc_bytes *message_out);
+STORE_MUST_USE bool sync_session_next(struct sync_session *session, enum session_step *step_out,
+                                      struct rpc_bytes *message_out);
 
 /* Applies one SyncResponse. False: see the store's status; the session is over. */
-STORE_MUST_USE bool session_receive(struct session *session, struct rpc_bytes message);
+STORE_MUST_USE bool sync_session_receive(struct sync_session *session, struct rpc_bytes message);
 
 /* Follow mode: the next step is the half-close. */
-void session_finish(struct session *session);
+void sync_session_finish(struct sync_session *session);
 
 /* CaughtUp came at least once, and what was pushed is answered. */
-bool session_caught_up(const struct session *session);
+bool sync_session_caught_up(const struct sync_session *session);
 
 /* The server takes zstd (Welcome). */
-bool session_accepts_zstd(const struct session *session);
+bool sync_session_accepts_zstd(const struct sync_session *session);
 
 /* Of this session so far; the bytes and the duration are the driver's. */
-const struct outpost_sync_result *session_result(const struct session *session);
+const struct outpost_sync_result *sync_session_result(const struct sync_session *session);
 /* The same as progress; the bytes are the driver's. */
-struct outpost_progress session_progress(const struct session *session);
+struct outpost_progress sync_session_progress(const struct sync_session *session);
 
 #endif

@@ -277,7 +277,7 @@ static bool set_applying(struct store *store, bool applying)
     return store_run(store, statement);
 }
 
-static bool load_sums(struct store *store)
+bool store_load_sums(struct store *store)
 {
     sqlite3_stmt *statement = store_statement(store, STORE_STATE_SUMS_GET);
     enum store_step step = store_step(store, statement);
@@ -326,7 +326,7 @@ bool store_begin(struct store *store, enum store_durability durability)
     if (!store_execute(store, "BEGIN IMMEDIATE"))
         return false;
     store->in_transaction = true;
-    return switch_triggers(store) && set_applying(store, true) && load_sums(store);
+    return switch_triggers(store) && set_applying(store, true) && store_load_sums(store);
 }
 
 bool store_commit(struct store *store)

@@ -49,6 +49,7 @@
     X(FOREIGN_TRIGGERS, "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"               \
                         " AND name NOT LIKE 'outpost\\_%' ESCAPE '\\'")                           \
     X(PENDING_GET, "SELECT generation FROM outpost_pending" STORE_KEY)                            \
+    X(PENDING_ALL, "SELECT type, family_id, id FROM outpost_pending")                             \
     X(PENDING_DELETE, "DELETE FROM outpost_pending" STORE_KEY)                                    \
     X(PENDING_UNSEALED, "SELECT p.family_id, p.id, p.generation FROM outpost_pending p"           \
                         " WHERE p.type = ?1 AND (p.family_id > ?2 OR (p.family_id = ?2"           \
@@ -247,6 +248,8 @@ struct rpc_bytes store_column_bytes(sqlite3_stmt *statement, int column);
 struct record_uuid store_column_uuid(sqlite3_stmt *statement, int column);
 
 enum store_class store_class_of(const struct record_key *key);
+/* Reads the sums as the database has them; store_begin does it by itself. */
+STORE_MUST_USE bool store_load_sums(struct store *store);
 /* Counts a held, living record in or out of its class's sum. */
 void store_sum_add(struct store *store, const struct record_key *key, uint64_t stamp);
 void store_sum_remove(struct store *store, const struct record_key *key, uint64_t stamp);

@@ -201,8 +201,11 @@ static struct rpc_status tls_new(const struct rpc_tls_options *options, const SS
         rpc_tls_free(tls);
         return status;
     }
-    SSL_CTX_set_mode(tls->context,
-                     SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* No chain but the one that was given: OpenSSL would add the CA, 300 bytes
+     * that the peer has. */
+    SSL_CTX_set_mode(tls->context, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                       SSL_MODE_NO_AUTO_CHAIN);
     *tls_out = tls;
     return status;
 }

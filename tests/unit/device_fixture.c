@@ -129,13 +129,13 @@ int64_t app_number(struct device *device, const char *format, ...)
 /* ---- Syncing --------------------------------------------------------------------------------- */
 
 /* Sends until the session waits; counts down the cut. False: failed or cut. */
-static bool send_all(struct session *session, struct mini_stream *stream, struct cut *cut)
+static bool send_all(struct sync_session *session, struct mini_stream *stream, struct cut *cut)
 {
     enum session_step step;
     struct rpc_bytes message;
 
     for (;;) {
-        if (!session_next(session, &step, &message))
+        if (!sync_session_next(session, &step, &message))
             return false;
         if (step == SESSION_WAIT)
             return true;
@@ -149,7 +149,7 @@ static bool send_all(struct session *session, struct mini_stream *stream, struct
     }
 }
 
-static bool run(struct device *device, struct session *session, struct mini_stream *stream,
+static bool run(struct device *device, struct sync_session *session, struct mini_stream *stream,
                 struct cut cut, void (*during)(struct device *device))
 {
     struct rpc_buffer response;
@@ -160,9 +160,9 @@ static bool run(struct device *device, struct session *session, struct mini_stre
             during = NULL;
         }
         if (!mini_stream_next(stream, &response))
-            return session_caught_up(session);
+            return sync_session_caught_up(session);
         bool lost = cut.after_received-- == 0;
-        bool good = !lost && session_receive(session, rpc_buffer_view(&response));
+        bool good = !lost && sync_session_receive(session, rpc_buffer_view(&response));
         rpc_buffer_deinit(&response);
         if (!good)
             return false;
@@ -173,16 +173,16 @@ static bool run(struct device *device, struct session *session, struct mini_stre
 bool device_sync_with(struct device *device, struct mini_server *server, struct cut cut,
                       void (*during)(struct device *device))
 {
-    struct session_options options = {.now_ms = INT64_C(1800000000000)};
+    struct sync_session_options options = {.now_ms = INT64_C(1800000000000)};
     struct mini_stream *stream = mini_stream_new(server, device->number);
-    struct session *session = NULL;
+    struct sync_session *session = NULL;
     bool caught_up = false;
 
     device->result = (struct outpost_sync_result){0};
-    if (session_new(&device->store, &options, &session)) {
+    if (sync_session_new(&device->store, &options, &session)) {
         caught_up = run(device, session, stream, cut, during);
-        device->result = *session_result(session);
-        session_free(session);
+        device->result = *sync_session_result(session);
+        sync_session_free(session);
     }
     device->status = store_rollback(&device->store);
     mini_stream_free(stream);

@@ -92,10 +92,10 @@ OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
     const struct outpost_options *options, outpost **outpost_out);
 
 /* NULL is accepted. */
-OUTPOST_API void outpost_close(outpost *outpost);
+OUTPOST_API void outpost_close(outpost *device);
 
 /* The library's own connection, for reading. */
-OUTPOST_API struct sqlite3 *outpost_database(outpost *outpost);
+OUTPOST_API struct sqlite3 *outpost_database(outpost *device);
 
 /* ---- Enrolment ------------------------------------------------------------- */
 
@@ -111,12 +111,12 @@ struct outpost_enrol_options {
 /* Makes the device's key, trades the code for a certificate and keeps both.
  * USAGE: this database is enrolled already. DENIED: the code is not accepted. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_enrol(
-    outpost *outpost, const struct outpost_enrol_options *options);
+    outpost *device, const struct outpost_enrol_options *options);
 
 /* The device works at another facility from the next sync on; the server then
  * has the last word. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_set_facility(
-    outpost *outpost, const uint8_t facility_id[OUTPOST_ID_LEN]);
+    outpost *device, const uint8_t facility_id[OUTPOST_ID_LEN]);
 
 /* ---- Sync ------------------------------------------------------------------ */
 
@@ -127,14 +127,15 @@ struct outpost_progress {
 };
 
 struct outpost_sync_result {
-    bool caught_up;       /* everything that the server had is here */
-    bool digest_mismatch; /* and yet the two sides differ: report it */
-    uint64_t pushed;      /* mutations answered for good */
-    uint64_t retried;     /* mutations that go again at the next sync */
-    uint64_t pulled;      /* records received */
-    uint64_t withdrawn;   /* records that left this device's scope */
-    uint64_t conflicts;   /* of this device's mutations: merged with another's edit */
-    uint64_t quarantined; /* of this device's mutations: refused, marked here */
+    bool caught_up;           /* everything that the server had is here */
+    uint32_t caught_up_count; /* more than one in follow mode */
+    bool digest_mismatch;     /* and yet the two sides differ: report it */
+    uint64_t pushed;          /* mutations answered for good */
+    uint64_t retried;         /* mutations that go again at the next sync */
+    uint64_t pulled;          /* records received */
+    uint64_t withdrawn;       /* records that left this device's scope */
+    uint64_t conflicts;       /* of this device's mutations: merged with another's edit */
+    uint64_t quarantined;     /* of this device's mutations: refused, marked here */
     uint64_t bytes_sent, bytes_received; /* on the socket, after the handshake */
     uint64_t handshake_bytes;
     uint32_t round_trips; /* waits for the server, the handshake not counted */
@@ -161,7 +162,7 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
  * revoked, copied or not allowed; BUG with digest_mismatch: caught up, but the
  * two sides differ. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(
-    outpost *outpost, const struct outpost_sync_options *options,
+    outpost *device, const struct outpost_sync_options *options,
     struct outpost_sync_result *result_out);
 
 /* ---- What is here ----------------------------------------------------------- */
@@ -198,7 +199,7 @@ struct outpost_device_status {
 };
 
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_get_status(
-    outpost *outpost, struct outpost_device_status *status_out);
+    outpost *device, struct outpost_device_status *status_out);
 
 struct outpost_verify_result {
     uint64_t records; /* looked at */
@@ -211,7 +212,7 @@ struct outpost_verify_result {
 /* Recomputes every stamp and digest from the rows; no network. BAD_INPUT: they
  * are not what they should be (result_out is filled in then, too). */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_verify(
-    outpost *outpost, struct outpost_verify_result *result_out);
+    outpost *device, struct outpost_verify_result *result_out);
 
 #ifdef __cplusplus
 }

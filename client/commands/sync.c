@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * outpost sync: one sync, or with --follow a stream that stays. On a terminal a
+ * single line shows how far it is.
+ */
+#include "command.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BAR_WIDTH = 24 };
+
+struct showing {
+    struct command *command;
+    bool terminal;
+    bool line_open;
+};
+
+/* ---- Progress --------------------------------------------------------------------- */
+
+static void show_progress(void *context, const struct outpost_progress *progress)
+{
+    struct showing *showing = context;
+    uint64_t done = progress->pushed + progress->pulled;
+    uint64_t total = progress->to_push + progress->to_pull;
+    char bar[BAR_WIDTH + 1];
+    uint64_t filled;
+
+    if (!showing->terminal)
+        return;
+    total = total > done ? total : done;
+    filled = total > 0 ? done * BAR_WIDTH / total : BAR_WIDTH;
+    memset(bar, ' ', BAR_WIDTH);
+    memset(bar, '=', (size_t)filled);
+    bar[BAR_WIDTH] = '\0';
+    fprintf(stderr, "\r[%s] %llu of %llu records, %.1f kB sent, %.1f kB received ", bar,
+            (unsigned long long)done, (unsigned long long)total,
+            (double)progress->bytes_sent / 1000, (double)progress->bytes_received / 1000);
+    fflush(stderr);
+    showing->line_open = true;
+}
+
+static void end_line(struct showing *showing)
+{
+    if (showing->line_open)
+        fprintf(stderr, "\n");
+    showing->line_open = false;
+}
+
+/* ---- Result ------------------------------------------------------------------------- */
+
+static void put_result(struct command *command, const struct outpost_sync_result *result)
+{
+    command_put(command, "caught_up", json_boolean(result->caught_up));
+    command_put_count(command, "pushed", result->pushed);
+    command_put_count(command, "pulled", result->pulled);
+    command_put_count(command, "withdrawn", result->withdrawn);
+    command_put_count(command, "conflicts", result->conflicts);
+    command_put_count(command, "quarantined", result->quarantined);
+    command_put_count(command, "retried", result->retried);
+    command_put_count(command, "bytes_sent", result->bytes_sent);
+    command_put_count(command, "bytes_received", result->bytes_received);
+    command_put_count(command, "handshake_bytes", result->handshake_bytes);
+    command_put_count(command, "round_trips", result->round_trips);
+    command_put_count(command, "duration_ms", (uint64_t)result->duration_ms);
+}
+
+/* Follow mode: a line for each time that everything is here. */
+static void show_caught_up(void *context, const struct outpost_sync_result *result)
+{
+    struct showing *showing = context;
+
+    if (!showing->command->follow)
+        return;
+    if (showing->command->json) {
+        put_result(showing->command, result);
+        command_put(showing->command, "error", json_null());
+        command_print_line(showing->command);
+    } else if (!showing->terminal) {
+        printf("caught up: %llu pushed, %llu pulled\n", (unsigned long long)result->pushed,
+               (unsigned long long)result->pulled);
+        fflush(stdout);
+    }
+}
+
+struct outpost_status command_sync(struct command *command)
+{
+    struct showing showing = {.command = command, .terminal = isatty(STDERR_FILENO)};
+    struct outpost_sync_options options;
+    struct outpost_sync_result result;
+    struct outpost_status status;
+    outpost *device;
+
+    if (command->word_count != 0)
+        return command_fail(OUTPOST_USAGE, "usage: outpost sync --db FILE [--follow]");
+    status = command_open(command, &device);
+    if (status.code != OUTPOST_OK)
+        return status;
+    outpost_sync_options_init_default(&options);
+    options.follow = command->follow;
+    options.progress = show_progress;
+    options.caught_up = show_caught_up;
+    options.cancelled = command_cancelled;
+    options.context = &showing;
+    status = outpost_sync(device, &options, &result);
+    end_line(&showing);
+    put_result(command, &result);
+    outpost_close(device);
+    /* Who follows and then stops has had what was asked for. */
+    if (status.code == OUTPOST_TRY_LATER && command->follow && result.caught_up &&
+        command_cancelled(NULL))
+        return command_ok();
+    return status;
+}

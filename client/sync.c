@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Drives a session over a gRPC channel; see outpost_sync in outpost.h.
+ *
+ * This file is all I/O and no protocol: it moves the session's messages, counts
+ * bytes, tells progress, and in follow mode notices edits of the app, for which
+ * it ends the stream and begins another (after PushDone nothing can be pushed).
+ */
+#include "device.h"
+#include "session.h"
+
+#include "outpost/rpc_channel.h"
+#include "outpost/v1/sync.rpc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    /* Messages below this are not worth a compressor. */
+    COMPRESS_BYTES_MIN = 1024,
+    /* How often follow mode looks for edits of the app, ms. */
+    LOOK_FOR_EDITS_MS = 1000,
+};
+
+struct sync {
+    struct outpost *outpost;
+    const struct outpost_sync_options *options;
+    struct outpost_sync_result *result; /* of all streams before this one */
+
+    struct sync_session *session;
+    rpc_tls *tls;
+    rpc_channel *channel;
+    rpc_call *call;
+    bool closed;             /* the call is over */
+    struct rpc_status ended; /* how, when closed */
+    bool store_failed;       /* the session gave up; see the store's status */
+    bool edited;             /* follow mode: the app has edited */
+    int64_t looked_ms;
+    int64_t data_version;
+    int64_t started_ms;
+};
+
+/* ---- Results ------------------------------------------------------------------------- */
+
+static void add(struct outpost_sync_result *sum, const struct outpost_sync_result *part)
+{
+    sum->caught_up = part->caught_up;
+    sum->caught_up_count += part->caught_up_count;
+    sum->digest_mismatch = part->digest_mismatch;
+    sum->pushed += part->pushed;
+    sum->retried = part->retried;
+    sum->pulled += part->pulled;
+    sum->withdrawn += part->withdrawn;
+    sum->conflicts += part->conflicts;
+    sum->quarantined += part->quarantined;
+    sum->round_trips += part->round_trips;
+}
+
+static struct outpost_sync_result result_now(const struct sync *sync)
+{
+    struct outpost_sync_result result = *sync->result;
+
+    if (sync->session != NULL)
+        add(&result, sync_session_result(sync->session));
+    if (sync->channel != NULL) {
+        struct rpc_conn_bytes bytes = rpc_conn_bytes(rpc_channel_conn(sync->channel));
+        uint64_t handshake = bytes.handshake_sent + bytes.handshake_received;
+        result.handshake_bytes += handshake;
+        result.bytes_sent += bytes.sent - bytes.handshake_sent;
+        result.bytes_received += bytes.received - bytes.handshake_received;
+    }
+    result.duration_ms = device_ticks_ms() - sync->started_ms;
+    return result;
+}
+
+static void tell(struct sync *sync, bool caught_up)
+{
+    struct outpost_sync_result result = result_now(sync);
+    struct outpost_progress progress = sync_session_progress(sync->session);
+
+    progress.bytes_sent = result.bytes_sent;
+    progress.bytes_received = result.bytes_received;
+    if (sync->options->progress != NULL)
+        sync->options->progress(sync->options->context, &progress);
+    if (caught_up && sync->options->caught_up != NULL)
+        sync->options->caught_up(sync->options->context, &result);
+}
+
+/* ---- The call ---------------------------------------------------------------------------- */
+
+/* Sends until the session waits for the server. */
+static void pump(struct sync *sync)
+{
+    enum session_step step = SESSION_WAIT;
+    struct rpc_bytes message;
+
+    while (!sync->closed) {
+        if (!sync_session_next(sync->session, &step, &message)) {
+            sync->store_failed = true;
+            rpc_call_cancel(sync->call);
+            return;
+        }
+        switch (step) {
+        case SESSION_SEND:
+            if (message.len >= COMPRESS_BYTES_MIN)
+                rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session)
+                                                      ? RPC_ENCODING_ZSTD
+                                                      : RPC_ENCODING_GZIP);
+            else
+                rpc_call_set_encoding(sync->call, RPC_ENCODING_IDENTITY);
+            rpc_call_send(sync->call, message);
+            break;
+        case SESSION_HALF_CLOSE:
+            rpc_call_half_close(sync->call);
+            break;
+        case SESSION_WAIT:
+            return;
+        }
+    }
+}
+
+static void on_response(void *context, rpc_call *call, struct rpc_bytes response)
+{
+    struct sync *sync = context;
+    uint32_t before = sync_session_result(sync->session)->caught_up_count;
+
+    if (sync->store_failed)
+        return;
+    if (!sync_session_receive(sync->session, response)) {
+        sync->store_failed = true;
+        rpc_call_cancel(call);
+        return;
+    }
+    tell(sync, sync_session_result(sync->session)->caught_up_count > before);
+    pump(sync);
+}
+
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+{
+    struct sync *sync = context;
+
+    (void)call;
+    sync->closed = true;
+    sync->ended = *status;
+}
+
+static bool is_closed(void *context)
+{
+    const struct sync *sync = context;
+
+    return sync->closed;
+}
+
+/* ---- Follow: edits of the app ------------------------------------------------------------- */
+
+static int64_t read_number(struct sync *sync, const char *sql)
+{
+    sqlite3_stmt *statement = NULL;
+    int64_t number = 0;
+
+    if (sqlite3_prepare_v2(sync->outpost->store.db, sql, -1, &statement, NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        number = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return number;
+}
+
+/* Looks at the pending marks only when another connection has committed. */
+static void look_for_edits(struct sync *sync)
+{
+    int64_t now_ms = device_ticks_ms();
+    int64_t version;
+
+    if (!sync_session_caught_up(sync->session) || now_ms - sync->looked_ms < LOOK_FOR_EDITS_MS)
+        return;
+    sync->looked_ms = now_ms;
+    version = read_number(sync, "PRAGMA data_version");
+    if (version == sync->data_version)
+        return;
+    sync->data_version = version;
+    if (read_number(sync, "SELECT EXISTS (SELECT 1 FROM outpost_pending p WHERE NOT EXISTS"
+                          " (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type AND"
+                          " r.family_id = p.family_id AND r.id = p.id AND"
+                          " r.generation = p.generation))") == 0)
+        return;
+    sync->edited = true;
+    sync_session_finish(sync->session);
+    pump(sync);
+}
+
+static bool cancelled(void *context)
+{
+    struct sync *sync = context;
+
+    if (sync->options->cancelled != NULL && sync->options->cancelled(sync->options->context))
+        return true;
+    if (sync->options->follow && sync->session != NULL && !sync->closed && !sync->edited &&
+        !sync->store_failed && sync->call != NULL)
+        look_for_edits(sync);
+    return false;
+}
+
+/* ---- Connecting ------------------------------------------------------------------------------ */
+
+static struct rpc_bytes text_column(sqlite3_stmt *statement, int column)
+{
+    const char *text = (const char *)sqlite3_column_text(statement, column);
+
+    return rpc_bytes_view(text, text != NULL ? strlen(text) : 0);
+}
+
+static bool make_tls(struct sync *sync)
+{
+    struct store *store = &sync->outpost->store;
+    sqlite3_stmt *identity = store_statement(store, STORE_IDENTITY_GET);
+    enum store_step step = store_step(store, identity);
+    struct rpc_tls_options options = {0};
+    struct rpc_status status;
+
+    if (step == STORE_DONE)
+        store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
+    if (step != STORE_ROW)
+        return false;
+    options.key_pem = text_column(identity, 0);
+    options.certificate_pem = text_column(identity, 1);
+    options.ca_pem = text_column(identity, 2);
+    status = rpc_tls_client_new(&options, &sync->tls);
+    if (rpc_ok(&status))
+        rpc_tls_session_offer(sync->tls, store_column_bytes(identity, 3));
+    else
+        store_fail(store, OUTPOST_BAD_INPUT, "the kept identity is damaged: %s", status.message);
+    sqlite3_reset(identity);
+    return store_ok(store);
+}
+
+/* A failure to keep the ticket costs the next sync some bytes and nothing else. */
+static void keep_session(struct sync *sync)
+{
+    struct store *store = &sync->outpost->store;
+    struct rpc_bytes ticket = rpc_tls_session_view(sync->tls);
+
+    if (ticket.len == 0 || ticket.len > STORE_BLOB_BYTES_MAX || !store_ok(store))
+        return;
+    if (store_begin(store, STORE_NORMAL) &&
+        store_put_bytes(store, STORE_IDENTITY_SESSION_SET, ticket))
+        (void)!store_commit(store);
+    store_rollback(store);
+}
+
+static bool connect_to(struct sync *sync, const char *server, struct rpc_status *status_out)
+{
+    struct rpc_channel_options options;
+
+    rpc_channel_options_init_default(&options);
+    options.address = server;
+    options.tls = sync->tls;
+    options.user_agent = "outpost/0.1";
+    options.cancelled = cancelled;
+    options.context = sync;
+    *status_out = rpc_channel_open(&options, &sync->channel);
+    return rpc_ok(status_out);
+}
+
+static struct rpc_status run_call(struct sync *sync)
+{
+    static const struct outpost_v1_sync_service_client_sync_events events = {
+        .on_response_bytes = on_response,
+        .on_close = on_close,
+    };
+    struct rpc_metadata_list metadata = {NULL, 0};
+    struct rpc_status status;
+
+    sync->call = outpost_v1_sync_service_client_sync(rpc_channel_conn(sync->channel), metadata, 0,
+                                                     &events, sync);
+    if (sync->call == NULL)
+        return rpc_status_make(RPC_UNAVAILABLE, "the connection is gone");
+    pump(sync);
+    status = rpc_channel_run(sync->channel, is_closed, sync);
+    if (!rpc_ok(&status) && !sync->closed) {
+        rpc_call_cancel(sync->call);
+        return status;
+    }
+    return sync->closed && !rpc_ok(&sync->ended) ? sync->ended : status;
+}
+
+/* ---- One stream, and follow's many
+ * ---------------------------------------------------------------- */
+
+static void load_server(struct sync *sync, char *server, size_t size)
+{
+    struct device_state state;
+
+    device_state_init(&state);
+    if (device_state_load(&sync->outpost->store, &state)) {
+        if (!state.enrolled)
+            store_fail(&sync->outpost->store, OUTPOST_DENIED,
+                       "this database is not enrolled: run outpost init");
+        snprintf(server, size, "%s", state.server);
+    }
+    device_state_deinit(&state);
+}
+
+static struct rpc_status run_stream(struct sync *sync)
+{
+    struct store *store = &sync->outpost->store;
+    struct sync_session_options options = {.now_ms = device_now_ms(),
+                                           .follow = sync->options->follow,
+                                           .app_version = sync->outpost->app_version};
+    char server[300] = "";
+    struct rpc_status status = rpc_status_ok();
+
+    sync->closed = sync->edited = false;
+    sync->call = NULL;
+    load_server(sync, server, sizeof server);
+    if (!store_ok(store) || !sync_session_new(store, &options, &sync->session) || !make_tls(sync)) {
+        sync->store_failed = true;
+        return status;
+    }
+    sync->data_version = read_number(sync, "PRAGMA data_version");
+    if (connect_to(sync, server, &status))
+        status = run_call(sync);
+    return status;
+}
+
+static void end_stream(struct sync *sync)
+{
+    *sync->result = result_now(sync);
+    if (sync->tls != NULL)
+        keep_session(sync);
+    rpc_channel_close(sync->channel);
+    rpc_tls_free(sync->tls);
+    sync_session_free(sync->session);
+    sync->channel = NULL;
+    sync->tls = NULL;
+    sync->session = NULL;
+}
+
+static struct outpost_status mismatch(void)
+{
+    struct outpost_status status = {
+        .code = OUTPOST_BUG,
+        .message = "caught up, but the digest of a region is not the server's: report it",
+    };
+
+    return status;
+}
+
+void outpost_sync_options_init_default(struct outpost_sync_options *options)
+{
+    *options = (struct outpost_sync_options){0};
+}
+
+struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
+                                   struct outpost_sync_result *result_out)
+{
+    struct sync sync = {.outpost = device, .options = options, .result = result_out};
+    struct outpost_status status;
+    struct rpc_status ended;
+
+    *result_out = (struct outpost_sync_result){0};
+    sync.started_ms = device_ticks_ms();
+    do {
+        ended = run_stream(&sync);
+        status = device_status(device);
+        end_stream(&sync);
+        if (status.code == OUTPOST_OK)
+            status = device_status_of_call("sync", &ended);
+    } while (status.code == OUTPOST_OK && sync.edited);
+    if (status.code == OUTPOST_OK && !result_out->caught_up) {
+        ended = rpc_status_make(RPC_UNAVAILABLE, "the server ended the stream too early");
+        status = device_status_of_call("sync", &ended);
+    }
+    return status.code == OUTPOST_OK && result_out->digest_mismatch ? mismatch() : status;
+}

@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Goal: the two drivers move bytes over real sockets: the blocking channel and
+ * the libuv listener, also when the answer comes from another thread. Method: a
+ * listener on a loop in a thread of its own, port picked by the system; the
+ * test is the client. Nothing here races a clock: timeouts are only waited for.
+ */
+#include "outpost/rpc_channel.h"
+#include "outpost/rpc_uv.h"
+#include "suite.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- The server ---------------------------------------------------------- */
+
+enum { QUEUE_MAX = 1000 };
+
+static struct {
+    pthread_t thread;
+    uv_loop_t loop;
+    rpc_uv_listener *listener;
+    char address[64];
+    uv_async_t stop;
+    /* Calls whose answer is made by another thread, like a database's. */
+    uv_async_t completed;
+    pthread_mutex_t lock;
+    rpc_call *completions[QUEUE_MAX];
+    size_t completion_count;
+    unsigned closes;
+} server;
+
+static void on_message_now(void *context, rpc_call *call, struct rpc_bytes message)
+{
+    (void)context;
+    rpc_call_send(call, message);
+    rpc_call_finish(call, rpc_status_ok());
+}
+
+static void *complete_elsewhere(void *call)
+{
+    pthread_mutex_lock(&server.lock);
+    server.completions[server.completion_count++] = call;
+    pthread_mutex_unlock(&server.lock);
+    uv_async_send(&server.completed);
+    return NULL;
+}
+
+static void on_message_later(void *context, rpc_call *call, struct rpc_bytes message)
+{
+    pthread_t thread;
+
+    (void)context, (void)message;
+    if (pthread_create(&thread, NULL, complete_elsewhere, call) != 0)
+        abort();
+    pthread_detach(thread);
+}
+
+static void on_completed(uv_async_t *async)
+{
+    (void)async;
+    pthread_mutex_lock(&server.lock);
+    while (server.completion_count > 0) {
+        rpc_call *call = server.completions[--server.completion_count];
+        rpc_call_send(call, rpc_bytes_view("later", 5));
+        rpc_call_finish(call, rpc_status_ok());
+    }
+    pthread_mutex_unlock(&server.lock);
+}
+
+static void on_server_close(void *context, rpc_call *call, const struct rpc_status *status,
+                            struct rpc_metadata_list trailers)
+{
+    (void)context, (void)call, (void)status, (void)trailers;
+    server.closes++;
+}
+
+static void on_open(void *service, rpc_call *call, struct rpc_call_events *events_out,
+                    void **context_out)
+{
+    (void)call, (void)context_out;
+    *events_out = (struct rpc_call_events){
+        .on_message = *(void (**)(void *, rpc_call *, struct rpc_bytes))service,
+        .on_close = on_server_close,
+    };
+}
+
+static void on_drained(void *context)
+{
+    (void)context;
+    uv_close((uv_handle_t *)&server.stop, NULL);
+    uv_close((uv_handle_t *)&server.completed, NULL);
+}
+
+static void on_stop(uv_async_t *async)
+{
+    (void)async;
+    rpc_uv_listener_drain(server.listener, 100, on_drained, NULL);
+}
+
+static void *run_loop(void *loop)
+{
+    uv_run(loop, UV_RUN_DEFAULT);
+    return NULL;
+}
+
+static void start_server(void)
+{
+    static void (*now)(void *, rpc_call *, struct rpc_bytes) = on_message_now;
+    static void (*later)(void *, rpc_call *, struct rpc_bytes) = on_message_later;
+    static void (*never)(void *, rpc_call *, struct rpc_bytes) = NULL;
+    static struct rpc_method methods[3];
+    struct rpc_server_options options;
+
+    methods[0] = (struct rpc_method){"/t/Now", on_open, &now};
+    methods[1] = (struct rpc_method){"/t/Later", on_open, &later};
+    methods[2] = (struct rpc_method){"/t/Never", on_open, &never};
+    rpc_server_options_init_default(&options);
+    options.methods = methods;
+    options.method_count = 3;
+    uv_loop_init(&server.loop);
+    uv_async_init(&server.loop, &server.stop, on_stop);
+    uv_async_init(&server.loop, &server.completed, on_completed);
+    pthread_mutex_init(&server.lock, NULL);
+    server.closes = 0;
+    struct rpc_status status =
+        rpc_uv_listen(&server.loop, "127.0.0.1:0", &options, &server.listener);
+    CU_ASSERT_FATAL(rpc_ok(&status));
+    snprintf(server.address, sizeof server.address, "%s", rpc_uv_listener_address(server.listener));
+    CU_ASSERT_FATAL(pthread_create(&server.thread, NULL, run_loop, &server.loop) == 0);
+}
+
+/* Drains; the thread ends when every connection has. */
+static void stop_server(void)
+{
+    uv_async_send(&server.stop);
+    pthread_join(server.thread, NULL);
+    rpc_uv_listener_free(server.listener);
+    CU_ASSERT_EQUAL(uv_loop_close(&server.loop), 0);
+    pthread_mutex_destroy(&server.lock);
+}
+
+/* ---- The client ---------------------------------------------------------- */
+
+struct tally {
+    unsigned closes;
+    unsigned expected;
+    unsigned good;
+    bool cancel;
+    enum rpc_code last;
+};
+
+static void on_client_close(void *context, rpc_call *call, const struct rpc_status *status,
+                            struct rpc_metadata_list trailers)
+{
+    struct tally *tally = context;
+
+    (void)call, (void)trailers;
+    tally->closes++;
+    tally->good += rpc_ok(status);
+    tally->last = status->code;
+}
+
+static bool all_closed(void *context)
+{
+    struct tally *tally = context;
+
+    return tally->closes == tally->expected;
+}
+
+static bool is_cancelled(void *context)
+{
+    return ((struct tally *)context)->cancel;
+}
+
+static rpc_channel *open_channel(struct tally *tally, int64_t stall_timeout_ms)
+{
+    struct rpc_channel_options options;
+    rpc_channel *channel = NULL;
+
+    rpc_channel_options_init_default(&options);
+    options.address = server.address;
+    options.cancelled = is_cancelled;
+    options.context = tally;
+    if (stall_timeout_ms > 0)
+        options.stall_timeout_ms = stall_timeout_ms;
+    struct rpc_status status = rpc_channel_open(&options, &channel);
+    CU_ASSERT_FATAL(rpc_ok(&status));
+    return channel;
+}
+
+static rpc_call *start_call(rpc_channel *channel, const char *path, struct tally *tally)
+{
+    struct rpc_call_options options = {
+        .path = path, .events = {.on_close = on_client_close}, .context = tally};
+    rpc_call *call = rpc_client_call(rpc_channel_conn(channel), &options);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(call);
+    rpc_call_send(call, rpc_bytes_view("hello", 5));
+    rpc_call_half_close(call);
+    tally->expected++;
+    return call;
+}
+
+/* ---- Tests --------------------------------------------------------------- */
+
+static void test_many_connections(void)
+{
+    enum { CHANNELS = 50 };
+    rpc_channel *channels[CHANNELS];
+    struct tally tally = {0};
+
+    start_server();
+    for (int i = 0; i < CHANNELS; i++)
+        channels[i] = open_channel(&tally, 0);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < CHANNELS; i++) {
+            start_call(channels[i], round % 2 == 0 ? "/t/Now" : "/t/Later", &tally);
+            struct rpc_status status = rpc_channel_run(channels[i], all_closed, &tally);
+            CU_ASSERT(rpc_ok(&status));
+        }
+    }
+    CU_ASSERT_EQUAL(tally.good, 20 * CHANNELS);
+    for (int i = 0; i < CHANNELS; i++)
+        rpc_channel_close(channels[i]);
+    stop_server();
+    CU_ASSERT_EQUAL(server.closes, 20 * CHANNELS);
+}
+
+/* Answers that other threads complete go out at the end of the loop's turn. */
+static void test_completions_from_another_thread(void)
+{
+    struct tally tally = {0};
+
+    start_server();
+    rpc_channel *channel = open_channel(&tally, 0);
+    for (int i = 0; i < 300; i++)
+        start_call(channel, "/t/Later", &tally);
+    struct rpc_status status = rpc_channel_run(channel, all_closed, &tally);
+    CU_ASSERT(rpc_ok(&status));
+    CU_ASSERT_EQUAL(tally.good, 300);
+    rpc_channel_close(channel);
+    stop_server();
+}
+
+/* The grace of the drain ends a call that nothing else would. */
+static void test_drain_ends_what_hangs(void)
+{
+    struct tally tally = {0};
+
+    start_server();
+    rpc_channel *channel = open_channel(&tally, 0);
+    start_call(channel, "/t/Now", &tally);
+    rpc_channel_run(channel, all_closed, &tally);
+    start_call(channel, "/t/Never", &tally);
+    uv_async_send(&server.stop);
+    rpc_channel_run(channel, all_closed, &tally);
+    CU_ASSERT_EQUAL(tally.last, RPC_UNAVAILABLE);
+    rpc_channel_close(channel);
+    pthread_join(server.thread, NULL);
+    rpc_uv_listener_free(server.listener);
+    CU_ASSERT_EQUAL(uv_loop_close(&server.loop), 0);
+    pthread_mutex_destroy(&server.lock);
+}
+
+static void test_cancelled_while_waiting(void)
+{
+    struct tally tally = {0};
+
+    start_server();
+    rpc_channel *channel = open_channel(&tally, 0);
+    start_call(channel, "/t/Never", &tally);
+    tally.cancel = true;
+    struct rpc_status status = rpc_channel_run(channel, all_closed, &tally);
+    CU_ASSERT_EQUAL(status.code, RPC_CANCELLED);
+    CU_ASSERT_EQUAL(tally.closes, 0);
+    rpc_channel_close(channel);
+    CU_ASSERT_EQUAL(tally.closes, 1);
+    stop_server();
+}
+
+/* A silent call is kept alive by PINGs; a silent peer is given up. */
+static void test_stall(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    struct tally tally = {0};
+
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
+    CU_ASSERT_FATAL(listen(fd, 1) == 0);
+    getsockname(fd, (struct sockaddr *)&address, &len);
+    snprintf(server.address, sizeof server.address, "127.0.0.1:%u", ntohs(address.sin_port));
+    rpc_channel *channel = open_channel(&tally, 100);
+    start_call(channel, "/t/Now", &tally);
+    rpc_channel_run(channel, all_closed, &tally);
+    CU_ASSERT_EQUAL(tally.last, RPC_UNAVAILABLE);
+    rpc_channel_close(channel);
+    close(fd);
+}
+
+static void test_kept_alive(void)
+{
+    struct rpc_call_options options = {
+        .path = "/t/Never", .timeout_ms = 700, .events = {.on_close = on_client_close}};
+    struct tally tally = {.expected = 1};
+
+    start_server();
+    rpc_channel *channel = open_channel(&tally, 200);
+    options.context = &tally;
+    rpc_call_send(rpc_client_call(rpc_channel_conn(channel), &options), rpc_bytes_view("", 0));
+    struct rpc_status status = rpc_channel_run(channel, all_closed, &tally);
+    CU_ASSERT(rpc_ok(&status));
+    CU_ASSERT_EQUAL(tally.last, RPC_DEADLINE_EXCEEDED);
+    rpc_channel_close(channel);
+    stop_server();
+}
+
+static void test_cannot_connect(void)
+{
+    struct rpc_channel_options options;
+    rpc_channel *channel = NULL;
+
+    rpc_channel_options_init_default(&options);
+    options.address = server.address; /* of a server that has ended */
+    CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_UNAVAILABLE);
+    options.address = "no-such-host.invalid:1";
+    CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_UNAVAILABLE);
+    options.address = "no port";
+    CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_INVALID_ARGUMENT);
+    CU_ASSERT_PTR_NULL(channel);
+}
+
+/* Freed before anything came, and refused addresses. */
+static void test_listener_alone(void)
+{
+    struct rpc_server_options options;
+    rpc_uv_listener *listener = NULL;
+    rpc_uv_listener *second = NULL;
+    uv_loop_t loop;
+
+    rpc_server_options_init_default(&options);
+    uv_loop_init(&loop);
+    struct rpc_status status = rpc_uv_listen(&loop, "[::1]:0", &options, &listener);
+    if (!rpc_ok(&status)) /* a machine without IPv6 */
+        status = rpc_uv_listen(&loop, "127.0.0.1:0", &options, &listener);
+    CU_ASSERT_FATAL(rpc_ok(&status));
+    status = rpc_uv_listen(&loop, rpc_uv_listener_address(listener), &options, &second);
+    CU_ASSERT_EQUAL(status.code, RPC_UNAVAILABLE);
+    status = rpc_uv_listen(&loop, "nonsense", &options, &second);
+    CU_ASSERT_EQUAL(status.code, RPC_INVALID_ARGUMENT);
+    CU_ASSERT_PTR_NULL(second);
+    rpc_uv_listener_free(listener);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
+}
+
+int main(void)
+{
+    static const struct suite_test tests[] = {
+        SUITE_TEST(test_many_connections),
+        SUITE_TEST(test_completions_from_another_thread),
+        SUITE_TEST(test_drain_ends_what_hangs),
+        SUITE_TEST(test_cancelled_while_waiting),
+        SUITE_TEST(test_cannot_connect),
+        SUITE_TEST(test_stall),
+        SUITE_TEST(test_kept_alive),
+        SUITE_TEST(test_listener_alone),
+    };
+
+    return suite_run("rpc_drivers", tests, sizeof tests / sizeof tests[0]);
+}

@@ -35,7 +35,8 @@
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
     X(STATE_RECEIPT_SET, "UPDATE outpost_state SET receipt = ?1")                                 \
-    X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1, token = ?1")                  \
+    X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
+                           " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
     X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
                          " accepts_zstd = ?3")                                                    \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \

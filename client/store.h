@@ -76,7 +76,9 @@
                   " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
                   " ?9)")                                                                         \
     X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"           \
-                    " WHERE rank > ?1 OR (rank = ?1 AND n > ?2) ORDER BY rank, n")                \
+                    " WHERE rank = ?1 AND n > ?2 UNION ALL"                                       \
+                    " SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"          \
+                    " WHERE rank > ?1 ORDER BY rank, n")                                          \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \

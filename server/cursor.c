@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Encoded as protobuf by hand: repeated region {1 region id, 2 at, 3 seen,
- * 4 high water, 5 position, 6 sent}; a place is its seq, 8 bytes big-endian,
- * and its hash; a position is family id, type (4 bytes big-endian) and id.
+ * 4 high water, 5 position, 6 sent}, seen left out where it is at; a place is its seq, 8 bytes
+ * big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
  */
 #include "cursor.h"
 
@@ -64,6 +64,8 @@ static bool parse_region(struct rpc_bytes bytes, struct cursor_region *region)
         else if (field.number == REGION_SENT)
             region->sent = field.value;
     }
+    if (region->seen.seq < region->at.seq)
+        region->seen = region->at;
     return good && status == WIRE_END;
 }
 
@@ -104,7 +106,7 @@ static void encode_region(const struct cursor_region *region, struct rpc_buffer 
     wire_put_message(buffer, REGION_ID, rpc_bytes_view(region->region_id.bytes, RECORD_UUID_LEN));
     if (region->at.seq > 0)
         put_place(buffer, REGION_AT, &region->at);
-    if (region->seen.seq > 0)
+    if (region->seen.seq > region->at.seq)
         put_place(buffer, REGION_SEEN, &region->seen);
     if (!region->in_snapshot)
         return;

@@ -16,6 +16,13 @@ static void add_place(struct store_hello *hello, const struct record_uuid *regio
         (struct store_hello_place){.region_id = *region_id, .place = *place};
 }
 
+static bool take_cursor(struct stream *stream, struct rpc_bytes bytes)
+{
+    rpc_buffer_clear(&stream->cursor_told);
+    rpc_buffer_append_bytes(&stream->cursor_told, bytes);
+    return cursor_parse(bytes, &stream->cursor);
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -26,7 +33,7 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 
     while (good && (status = wire_read(&reader, &field)) == WIRE_FIELD) {
         if (field.number == HELLO_CURSOR)
-            good = cursor_parse(field.bytes, &stream->cursor);
+            good = take_cursor(stream, field.bytes);
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)

@@ -65,6 +65,7 @@ struct stream *stream_new(const struct stream_service *service, const struct str
     stream->device_id = *device_id;
     rpc_buffer_init(&stream->message, MESSAGE_BYTES_MAX);
     rpc_buffer_init(&stream->held_message, MESSAGE_BYTES_MAX);
+    rpc_buffer_init(&stream->cursor_told, CURSOR_BYTES_MAX);
     return stream;
 }
 
@@ -81,6 +82,7 @@ void stream_leave(struct stream *stream)
     stream_forget_suppressed(stream);
     rpc_buffer_deinit(&stream->message);
     rpc_buffer_deinit(&stream->held_message);
+    rpc_buffer_deinit(&stream->cursor_told);
     free(stream);
 }
 
@@ -157,14 +159,18 @@ void stream_send(struct stream *stream, uint32_t number, const struct rpc_bytes 
         stream->peer.send(stream->peer.context, rpc_buffer_view(&stream->message));
 }
 
-void stream_put_cursor(const struct stream *stream, uint32_t number, struct rpc_buffer *buffer)
+void stream_put_cursor(struct stream *stream, uint32_t number, struct rpc_buffer *buffer)
 {
     struct rpc_buffer cursor;
 
     rpc_buffer_init(&cursor, CURSOR_BYTES_MAX);
     cursor_encode(&stream->cursor, &cursor);
-    wire_put_bytes(buffer, number, rpc_buffer_view(&cursor));
-    buffer->failed = buffer->failed || cursor.failed;
+    if (!rpc_bytes_equal(rpc_buffer_view(&cursor), rpc_buffer_view(&stream->cursor_told))) {
+        wire_put_bytes(buffer, number, rpc_buffer_view(&cursor));
+        rpc_buffer_clear(&stream->cursor_told);
+        rpc_buffer_append_bytes(&stream->cursor_told, rpc_buffer_view(&cursor));
+    }
+    buffer->failed = buffer->failed || cursor.failed || stream->cursor_told.failed;
     rpc_buffer_deinit(&cursor);
 }
 

@@ -84,6 +84,7 @@ struct stream {
     bool has_held_message;
     struct rpc_buffer held_message; /* came while OPENING */
     struct cursor cursor;           /* exactly the regions in scope, global first */
+    struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
     uint8_t presented_token[STORE_TOKEN_LEN];
     bool token_given;
     size_t pulling; /* index of the region being pulled */
@@ -121,7 +122,8 @@ bool stream_answered(struct stream *stream, const struct store_request *request)
  * inner message. */
 void stream_send(struct stream *stream, uint32_t number, const struct rpc_bytes *parts,
                  size_t part_count);
-void stream_put_cursor(const struct stream *stream, uint32_t number, struct rpc_buffer *buffer);
+/* Adds the cursor, unless the device has just that one. */
+void stream_put_cursor(struct stream *stream, uint32_t number, struct rpc_buffer *buffer);
 void stream_put_id(struct rpc_buffer *buffer, uint32_t number, const struct record_uuid *id);
 
 /* A message that came; the state is not ENDED. */

@@ -230,7 +230,8 @@ class Peer:
                     self._take_page(response.pull)
                 elif kind == "caught_up":
                     caught_up = response.caught_up
-                    self.cursor, self.token = caught_up.cursor, caught_up.next_token or self.token
+                    self.cursor = caught_up.cursor or self.cursor
+                    self.token = caught_up.next_token or self.token
         return caught_up
 
     def _take_answers(self, result, sent):

@@ -15,7 +15,11 @@ MARKS = "SELECT type, hex(family_id) = hex(id), generation FROM outpost_pending 
 
 # (SQL, what the tool prints)
 STEPS = [
-    ("SELECT count(*) FROM sqlite_master WHERE type = 'trigger';", "24"),
+    (
+        "SELECT count(*) = 4 * (SELECT count(*) FROM sqlite_master WHERE type = 'table'"
+        "  AND name LIKE 'outpost_base_%') FROM sqlite_master WHERE type = 'trigger';",
+        "1",
+    ),
     ("PRAGMA user_version;", "0"),
     (f"INSERT INTO patient(id, full_name) VALUES ({PATIENT}, 'Anna'); {MARKS}", "10|1|1"),
     (

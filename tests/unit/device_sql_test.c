@@ -307,7 +307,8 @@ static void test_global_record_has_no_family(void)
 
     device_with_patients(&device);
     run(&device, "UPDATE facility SET size = 'small'");
-    CU_ASSERT_EQUAL(generation(&device, FACILITY, "x'00000000000000000000000000000000'", CLINIC), 1);
+    CU_ASSERT_EQUAL(generation(&device, FACILITY, "x'00000000000000000000000000000000'", CLINIC),
+                    1);
     CU_ASSERT_EQUAL(bases(&device, "facility"), 1);
     device_deinit(&device);
 }

@@ -1,0 +1,105 @@
+"""A TCP relay between a device and a server that breaks things on purpose.
+
+It can cut both connections after a number of bytes in one direction, and hold
+what the server sends until told to let go. It sees ciphertext: positions are
+those of the network, not of messages.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import socket
+import threading
+
+TO_SERVER, TO_DEVICE = 0, 1
+
+
+class Relay:
+    """Listens on a free loopback port; forwards every connection to address."""
+
+    def __init__(self, address):  # "HOST:PORT" of the server
+        host, port = address.rsplit(":", 1)
+        self.target = (host, int(port))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.cut_after = None        # (direction, bytes): of the next connections
+        self.on_cut = None           # called once, before the cut
+        self.passed = [0, 0]         # bytes of the present connection
+        self.changed = threading.Condition()
+        self.holding = False
+        self.held = threading.Event()
+        self.closed = False
+        self.thread = threading.Thread(target=self._accept, daemon=True)
+        self.thread.start()
+
+    def _accept(self):
+        while True:
+            try:
+                device, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(self.target)
+            except OSError:
+                device.close()
+                continue
+            self.passed = [0, 0]
+            for direction, (source, sink) in enumerate(((device, server), (server, device))):
+                threading.Thread(target=self._pump, args=(direction, source, sink),
+                                 daemon=True).start()
+
+    def _pump(self, direction, source, sink):
+        try:
+            while data := source.recv(65536):
+                data = self._limit(direction, data, source, sink)
+                if data is None:
+                    return
+                if direction == TO_DEVICE and self.holding:
+                    self.held.set()
+                    with self.changed:
+                        self.changed.wait_for(lambda: not self.holding, timeout=60)
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(source, sink)
+
+    def _limit(self, direction, data, source, sink):
+        """What of the data may pass; None when the cut came and everything is closed."""
+        before = self.passed[direction]
+        self.passed[direction] += len(data)
+        if self.cut_after is None or self.cut_after[0] != direction:
+            return data
+        left = self.cut_after[1] - before
+        if len(data) < left:
+            return data
+        self.cut_after = None
+        if self.on_cut:
+            self.on_cut()
+        try:
+            if left > 0:
+                sink.sendall(data[:left])
+        except OSError:
+            pass
+        self._close(source, sink)
+        return None
+
+    @staticmethod
+    def _close(*sockets):
+        for s in sockets:
+            try:
+                s.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            s.close()
+
+    def hold(self):
+        """From now on nothing that the server sends arrives."""
+        self.held.clear()
+        self.holding = True
+
+    def release(self):
+        with self.changed:
+            self.holding = False
+            self.changed.notify_all()
+
+    def close(self):
+        self.listener.close()
+        self.release()

@@ -55,7 +55,7 @@ struct sync_session {
     /* Unanswered pushes, oldest first. */
     struct push_flight flights[PUSH_FLIGHTS_MAX];
     size_t flight_first, flight_count;
-    bool waited; /* since the last thing sent, the driver was told to wait */
+    bool waited; /* the driver was told to wait, and nothing was sent since */
 
     bool welcomed;
     bool finishing;
@@ -196,20 +196,26 @@ static struct push_flight *next_flight(struct sync_session *session)
     return flight->entries != NULL ? flight : NULL;
 }
 
-/* The next Push, or PushDone when the outbox is through. */
+/* The next Push as the window allows, or PushDone when the outbox is through. */
 static bool put_push(struct sync_session *session)
 {
-    struct push_flight *flight = next_flight(session);
+    struct push_flight *flight;
+    bool more;
 
+    if (!push_more(session->store, &session->position, &more))
+        return false;
+    if (!more) {
+        set_state(session, STATE_PULLING);
+        return put_push_done(session);
+    }
+    if (session->flight_count == PUSH_FLIGHTS_MAX)
+        return true;
+    flight = next_flight(session);
     if (flight == NULL ||
         !push_next(session->store, &session->position, &session->limits, flight, &session->message))
         return false;
-    if (flight->count > 0) {
-        session->flight_count++;
-        return true;
-    }
-    set_state(session, STATE_PULLING);
-    return put_push_done(session);
+    session->flight_count++;
+    return true;
 }
 
 bool sync_session_next(struct sync_session *session, enum session_step *step_out,
@@ -224,8 +230,7 @@ bool sync_session_next(struct sync_session *session, enum session_step *step_out
         good = put_hello(session);
         break;
     case STATE_PUSHING:
-        if (session->flight_count < PUSH_FLIGHTS_MAX)
-            good = put_push(session);
+        good = put_push(session);
         break;
     case STATE_PULLING:
         if (!session->options.follow || session->finishing) {
@@ -389,7 +394,6 @@ bool sync_session_receive(struct sync_session *session, struct rpc_bytes message
 {
     if (session->state == STATE_SEALED || session->state == STATE_FAILED)
         return false;
-    session->waited = session->waited && session->state >= STATE_PULLING;
     return receive(session, message) || fail(session);
 }
 

@@ -165,6 +165,8 @@ static const struct rpc_metadata_list no_metadata = {0};
 
 static bool contains(const struct rpc_buffer *buffer, struct rpc_bytes part)
 {
+    if (part.len == 0)
+        return true;
     for (size_t i = 0; i + part.len <= buffer->len; i++)
         if (memcmp(buffer->data + i, part.data, part.len) == 0)
             return true;

@@ -345,7 +345,8 @@ void rpc_tls_session_offer(rpc_tls *tls, struct rpc_bytes session)
 
 /* ---- One connection ------------------------------------------------------ */
 
-bool tls_host_is_address(const char *host)
+/* SNI is for names only; a certificate names addresses in their own way. */
+static bool is_address(const char *host)
 {
     uint8_t address[16];
 
@@ -354,7 +355,7 @@ bool tls_host_is_address(const char *host)
 
 static bool expect_host(SSL *ssl, const char *host)
 {
-    if (tls_host_is_address(host))
+    if (is_address(host))
         return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host) == 1;
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     return SSL_set1_host(ssl, host) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;

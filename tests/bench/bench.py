@@ -35,8 +35,9 @@ def server_cpu_s(server):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
-def server_peak_mb(server):
-    for line in pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
+def process_peak_mb(pid):
+    """VmHWM; a child's ru_maxrss would be that of the Python it was forked from."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
     return 0
@@ -48,7 +49,11 @@ def measure(server, device, records):
     started = time.monotonic()
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen([BIN / "outpost", "sync", "--json", "--db", device.db], stdout=out)
-        _, status, usage = os.wait4(process.pid, 0)
+        peak_mb = 0
+        while (ended := os.wait4(process.pid, os.WNOHANG))[0] == 0:
+            peak_mb = max(peak_mb, process_peak_mb(process.pid))
+            time.sleep(.002)
+        _, status, usage = ended
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0)
         result = json.loads(out.read())
@@ -64,8 +69,8 @@ def measure(server, device, records):
         "server_cpu_us_per_record": (server_cpu_s(server) - before) * per_record,
         "sent_bytes_per_record": result["bytes_sent"] / max(records, 1),
         "received_bytes_per_record": result["bytes_received"] / max(records, 1),
-        "device_peak_mb": usage.ru_maxrss / 1024,
-        "server_peak_mb": server_peak_mb(server),
+        "device_peak_mb": peak_mb,
+        "server_peak_mb": process_peak_mb(server.process.pid),
         "round_trips": result["round_trips"],
         "bytes": result["bytes_sent"] + result["bytes_received"],
         "handshake_bytes": result["handshake_bytes"],

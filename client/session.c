@@ -20,7 +20,6 @@
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum session_state {
@@ -74,7 +73,8 @@ static void set_state(struct sync_session *session, enum session_state state)
         [STATE_FAILED] = 1 << STATE_FAILED,
     };
 
-    assert(legal[session->state] & 1 << state);
+    if ((legal[session->state] & 1 << state) == 0)
+        abort();
     session->state = state;
 }
 

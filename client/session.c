@@ -20,7 +20,6 @@
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum session_state {
@@ -74,7 +73,8 @@ static void set_state(struct sync_session *session, enum session_state state)
         [STATE_FAILED] = 1 << STATE_FAILED,
     };
 
-    assert(legal[session->state] & 1 << state);
+    if ((legal[session->state] & 1 << state) == 0)
+        abort();
     session->state = state;
 }
 
@@ -322,6 +322,10 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
         session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
     }
+    /* The journal's days are counted by the server's clock: a phone's may be years
+     * ahead, and would empty it. */
+    if (welcome->server_time_ms > 0)
+        session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
     return keep_welcome(session, &news);
 }

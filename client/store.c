@@ -95,7 +95,7 @@ static bool set_up_connection(struct store *store, const char *path)
 bool store_open(struct store *store, const char *path, bool create,
                 const struct record_schema *schema)
 {
-    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 
     *store = (struct store){.schema = schema, .full = true};
     store->hasher = record_hasher_new();

@@ -147,6 +147,40 @@ static void test_I9_unknown_fields_and_types_survive(void)
     mini_server_free(server);
 }
 
+/* An app that saves with REPLACE writes every column it knows, and so empties
+ * what it does not: that must not become an edit. */
+static void test_I9_replace_keeps_unknown_fields(void)
+{
+    struct mini_server *server = mini_server_new(&outpost_v1_schema);
+    struct record_key patient = patient_key(1);
+    struct device device;
+
+    make_old_schema();
+    device_open(&device, 1, &old_schema);
+    server_patient(server, 1, "Asha");
+    server_text(server, &patient, 9, "unknown zone");
+    server_text(server, &patient, 99, "of tomorrow");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "INSERT OR REPLACE INTO patient (id, full_name, date_of_birth,"
+                 " registration_facility_id) SELECT id, 'Bina', date_of_birth,"
+                 " registration_facility_id FROM patient");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT length(outpost_unknown) FROM patient"), 0);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 1), "Bina");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 9), "unknown zone");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
+    expect_same(&device, server);
+    app(&device, "INSERT OR REPLACE INTO patient (id, full_name, date_of_birth,"
+                 " registration_facility_id) SELECT id, full_name, date_of_birth,"
+                 " registration_facility_id FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(device.result.pushed, 0);
+    expect_same(&device, server);
+    device_close(&device);
+    free_old_schema();
+    mini_server_free(server);
+}
+
 /* An older program on a newer database: a status, nothing touched. */
 static void test_newer_database_is_refused(void)
 {
@@ -313,6 +347,7 @@ int main(void)
 {
     static const struct suite_test tests[] = {
         SUITE_TEST(test_I9_unknown_fields_and_types_survive),
+        SUITE_TEST(test_I9_replace_keeps_unknown_fields),
         SUITE_TEST(test_newer_database_is_refused),
         SUITE_TEST(test_damaged_database_gives_a_status),
         SUITE_TEST(test_lost_state_row_gives_a_status),

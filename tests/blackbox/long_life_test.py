@@ -11,6 +11,7 @@ SPDX-License-Identifier: Apache-2.0
 import json
 import os
 import pathlib
+import time
 import unittest
 
 from device import Device
@@ -32,7 +33,12 @@ def memory_kb(pid):
 
 
 def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """The least of a while: a connection that has just ended may still be open."""
+    least = len(os.listdir(f"/proc/{pid}/fd"))
+    for _ in range(50):
+        time.sleep(.01)
+        least = min(least, len(os.listdir(f"/proc/{pid}/fd")))
+    return least
 
 
 def size(*paths):

@@ -412,6 +412,19 @@ class Servers(BadInputTest):
         self.relay.trickle = None
         self.assert_agree(one, two)
 
+    def test_two_syncs_of_one_database_at_the_same_time(self):
+        one, two = self.device(), self.device()
+        one.run("import", "synthea", str(SYNTHEA))
+        patients = one.status()["records"]["patient"]
+        runs = [one.start("sync") for _ in range(4)]
+        for run, stderr in [(run, run.communicate(timeout=120)[1]) for run in runs]:
+            self.assertIn(run.returncode, (0, 75), stderr)
+            self.assertEqual(len(stderr.splitlines()), int(run.returncode != 0), stderr)
+        self.assert_agree(one, two)
+        self.assert_same(one, two)
+        self.assertEqual(two.status()["records"]["patient"], patients)
+        self.assertEqual(self.last_seq(), sum(two.status()["records"][t] for t in (
+            "patient", "patient_phone", "patient_identifier", "blood_pressure")))
 
 
 class Newer(BadInputTest):

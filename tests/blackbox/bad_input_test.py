@@ -56,6 +56,17 @@ class BadInputTest(DeviceTest):
 
 
 class Lines(BadInputTest):
+    def test_a_port_is_at_most_65535(self):
+        one = self.device()
+        for port in ("65536", str(65536 + int(self.server.address.rsplit(":", 1)[1])), "x", "-1"):
+            done = subprocess.run([BIN / "outpost", "init", "--db", one.db + "2", "--server",
+                                   f"localhost:{port}", "--ca", f"{self.server.data}/ca.pem", "--code",
+                                   "X"], capture_output=True, text=True, check=False)
+            self.assert_refused(done, 64, "HOST:PORT")
+            self.assertFalse(os.path.exists(one.db + "2"))
+            done = self.server.run("serve", "--listen", f"127.0.0.1:{port}", check=False)
+            self.assert_refused(done, 65, "HOST:PORT")
+
     def test_a_folder_a_missing_file_and_a_file_that_is_no_database(self):
         folder = tempfile.mkdtemp()
         text = pathlib.Path(folder, "text")

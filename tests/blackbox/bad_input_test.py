@@ -56,6 +56,29 @@ class BadInputTest(DeviceTest):
 
 
 class Lines(BadInputTest):
+    def test_a_wrong_line_gets_one_line_and_an_object(self):
+        one = self.device()
+        for program, words in (
+                ("outpost", ["sync", "--no-such-option", "--db", one.db]),
+                ("outpost", ["sync", "--db"]),
+                ("outpost", ["sync", "--db", one.db, "extra"]),
+                ("outpost", ["nonsense", "--db", one.db]),
+                ("outpost", ["init", "--db", one.db]),
+                ("outpostd", ["status", "--no-such-option", "--data", self.server.data]),
+                ("outpostd", ["status", "--data"]),
+                ("outpostd", ["status"]),
+                ("outpostd", ["status", "extra", "--data", self.server.data]),
+                ("outpostd", ["verify", "extra", "--data", self.server.data]),
+                ("outpostd", ["serve", "extra", "--data", self.server.data]),
+                ("outpostd", ["enrol", "extra", "--data", self.server.data, "--facility", self.facility]),
+                ("outpostd", ["nonsense"])):
+            with self.subTest(program=program, words=words):
+                done = subprocess.run([BIN / program, "--json", *words] if program == "outpost" else
+                                      [BIN / program, *words[:1], "--json", *words[1:]],
+                                      capture_output=True, text=True, check=False, timeout=60)
+                self.assert_refused(done, 64)
+                self.assertEqual(json.loads(done.stdout)["error"]["code"], "USAGE")
+
     def test_a_port_is_at_most_65535(self):
         one = self.device()
         for port in ("65536", str(65536 + int(self.server.address.rsplit(":", 1)[1])), "x", "-1"):

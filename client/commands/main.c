@@ -94,7 +94,8 @@ struct outpost_status command_open_app(struct command *command, sqlite3 **app_ou
     if (sqlite3_open_v2(command->db, &app, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(app, 10000) != SQLITE_OK ||
         sqlite3_exec(app, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK) {
-        status = command_fail(OUTPOST_IO, "cannot open %s: %s", command->db, sqlite3_errmsg(app));
+        status = command_fail(OUTPOST_IO, "cannot open %s: %s", command->db,
+                              sqlite3_errstr(sqlite3_errcode(app)));
         sqlite3_close(app);
         return status;
     }

@@ -118,6 +118,24 @@ class FullDisk(BadInputTest):
             self.assertIn(done.returncode, (74, 75))
             self.assert_refused(done, done.returncode, "server")
 
+    def test_of_the_server_before_it_is_one(self):
+        for room_kb in (4, 8, 12, 16, 40, 100, 600):
+            data = os.path.join(self.disk.folder, f"data{room_kb}")
+            init = [BIN / "outpostd", "init", "--data", data]
+            self.disk.leave(room_kb)
+            done = subprocess.run(init, capture_output=True, text=True, check=False, **self.disk.how)
+            self.disk.enough()
+            if done.returncode != 0:
+                self.assert_refused(done, 74)
+                subprocess.run(init, capture_output=True, check=True)  # goes on where that one was
+            serve = subprocess.Popen([BIN / "outpostd", "serve", "--data", data, "--listen",
+                                      "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+            self.assertIn("listening", serve.stdout.readline())
+            serve.terminate()
+            serve.communicate()
+            self.assertEqual(sorted(os.listdir(data)), ["ca.key", "ca.pem", "outpost.db", "outpostd.ini",
+                                                        "server.key", "server.pem"])
+
 
 class ReadOnly(BadInputTest):
     """Root may write everything: the programs run as nobody then."""

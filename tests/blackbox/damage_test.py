@@ -129,7 +129,8 @@ class FullDisk(BadInputTest):
                 self.assert_refused(done, 74)
                 subprocess.run(init, capture_output=True, check=True)  # goes on where that one was
             serve = subprocess.Popen([BIN / "outpostd", "serve", "--data", data, "--listen",
-                                      "127.0.0.1:0"], stdout=subprocess.PIPE, text=True)
+                                      "127.0.0.1:0"], stdout=subprocess.PIPE,
+                                     stderr=subprocess.DEVNULL, text=True)
             self.assertIn("listening", serve.stdout.readline())
             serve.terminate()
             serve.communicate()

@@ -96,11 +96,13 @@ static struct outpost_status failure(struct running *running, int result)
     case SQLITE_IOERR:
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
-        return command_fail(OUTPOST_IO, "%s: %s", running->command->db, sqlite3_errstr(result));
+        return command_fail(OUTPOST_IO,
+                            "%s: %s; check that the disk has room and the file can be written",
+                            running->command->db, sqlite3_errstr(result));
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
-        return command_fail(OUTPOST_BAD_INPUT, "%s: %s", running->command->db,
-                            sqlite3_errstr(result));
+        return command_fail(OUTPOST_BAD_INPUT, "%s: %s; keep the file, and take another",
+                            running->command->db, sqlite3_errstr(result));
     default:
         return command_fail(OUTPOST_BAD_INPUT, "%s", sqlite3_errmsg(running->app));
     }

@@ -94,13 +94,13 @@ class Lines(BadInputTest):
         folder = tempfile.mkdtemp()
         text = pathlib.Path(folder, "text")
         text.write_text("this is not a database, and it stays as it is\n" * 100)
-        for path, code in ((folder, 74), (f"{folder}/none", 65), (f"{folder}/no/folder", 65),
-                           (str(text), 65)):
+        for path, code, next_step in ((folder, 74, "check"), (f"{folder}/none", 65, "init"),
+                                      (f"{folder}/no/folder", 65, "init"), (str(text), 65, "another")):
             for words in (["sync"], ["status"], ["verify"], ["sql", "SELECT 1"],
                           ["import", "synthea", str(SYNTHEA)]):
                 done = subprocess.run([BIN / "outpost", *words, "--db", path], capture_output=True,
                                       text=True, check=False)
-                self.assert_refused(done, code, path)
+                self.assert_refused(done, code, path, next_step)
         self.assertEqual(len(text.read_text().splitlines()), 100)
         self.assertEqual(os.listdir(folder), ["text"])
         shutil.rmtree(folder)

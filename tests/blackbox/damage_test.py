@@ -53,7 +53,7 @@ class FullDisk(BadInputTest):
             done = one.run("sync", check=False, **self.disk.how)
             codes.append(done.returncode)
             if done.returncode != 0:
-                self.assert_refused(done, 74, "disk")
+                self.assert_refused(done, 74, "room")
             self.disk.enough()
             self.assertGreaterEqual(self.count(one), patients)
             self.assert_agree(one, two)
@@ -68,7 +68,7 @@ class FullDisk(BadInputTest):
             self.disk.leave(room_kb)
             done = one.run("import", "synthea", str(SYNTHEA), check=False, **self.disk.how)
             if done.returncode != 0:
-                self.assert_refused(done, 74, "disk")
+                self.assert_refused(done, 74, "room")
                 self.disk.enough()
                 self.assertEqual(self.count(one), 0)
             self.disk.leave(room_kb)
@@ -79,7 +79,7 @@ class FullDisk(BadInputTest):
                     f"{self.server.data}/ca.pem", "--code", code]
             done = subprocess.run(init, capture_output=True, text=True, check=False, **self.disk.how)
             if done.returncode != 0:
-                self.assert_refused(done, 74, "disk")
+                self.assert_refused(done, 74, "room")
                 self.assertFalse(os.path.exists(db))
             self.disk.enough()
         self.assertEqual(done.returncode, 0)
@@ -157,7 +157,7 @@ class ReadOnly(BadInputTest):
         for words in (["sync"], ["status"], ["verify"], ["sql", "DELETE FROM patient"],
                       ["facility", self.facility], ["import", "synthea", str(SYNTHEA)]):
             with self.subTest(words=words):
-                self.assert_refused(one.run(*words, check=False, **self.as_nobody()), 74, one.db)
+                self.assert_refused(one.run(*words, check=False, **self.as_nobody()), 74, "check")
         os.chmod(one.folder, 0o755)
         os.chmod(one.db, 0o644)
         self.assertEqual(one.status()["pending"], 1)

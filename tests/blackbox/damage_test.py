@@ -167,9 +167,20 @@ class ReadOnly(BadInputTest):
         os.chmod(self.server.data, 0)
         for words in (["status"], ["serve", "--listen", "127.0.0.1:0"]):
             done = self.server.run(*words, check=False, timeout=60, **self.as_nobody())
-            self.assertIn(done.returncode, (65, 74))
-            self.assert_refused(done, done.returncode, self.server.data)
+            self.assert_refused(done, 74, self.server.data, "check")
         os.chmod(self.server.data, 0o700)
+
+    def test_nobody_else_may_read_what_was_made(self):
+        one = self.device()
+        one.sqlite3(PATIENT.format("Asha"))
+        data = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, data)
+        os.chmod(data, 0o755)
+        subprocess.run([BIN / "outpostd", "init", "--data", data], capture_output=True, check=True)
+        for folder in (data, one.folder):
+            for path in pathlib.Path(folder).iterdir():
+                public = path.name in ("ca.pem", "server.pem")
+                self.assertEqual(path.stat().st_mode & 0o777, 0o644 if public else 0o600, path)
 
 
 # ---- Damage -----------------------------------------------------------------------

@@ -99,6 +99,9 @@ struct rpc_status config_load(const char *folder, struct config *config_out)
     int line = ini_parse(path, take_setting, &reading);
     if (line == 0)
         return rpc_status_ok();
+    if (line == -1 && errno != ENOENT && errno != ENOTDIR)
+        return rpc_status_make(RPC_RESOURCE_EXHAUSTED, "%s: %s: check who may read it", path,
+                               strerror(errno));
     if (line == -1)
         return rpc_status_make(RPC_NOT_FOUND, "%s: %s: run outpostd init --data %s first", path,
                                strerror(errno), folder);

@@ -460,6 +460,23 @@ class Servers(BadInputTest):
         self.assertEqual(self.last_seq(), sum(two.status()["records"][t] for t in (
             "patient", "patient_phone", "patient_identifier", "blood_pressure")))
 
+    def test_a_sync_beside_one_that_follows_is_refused(self):
+        one, two = self.device(), self.device()
+        follow = one.start("sync", "--follow", "--json")
+        lines = [follow.stdout.readline()]
+        self.assert_refused(one.run("sync", check=False), 75, "another sync", "try again later")
+        two.sqlite3(PATIENT.format("Asha"))
+        two.sync()
+        lines.append(follow.stdout.readline())
+        self.assertEqual(one.sqlite3("SELECT full_name FROM patient"), "Asha")
+        follow.terminate()
+        stdout, stderr = follow.communicate(timeout=60)
+        self.assertEqual((follow.returncode, stderr), (0, ""))
+        for line in lines + stdout.splitlines():
+            result = json.loads(line)
+            self.assertEqual((result["caught_up"], result["error"]), (True, None))
+        self.assert_agree(one, two)
+
 
 class Newer(BadInputTest):
     def test_a_store_newer_than_the_program_is_left_alone(self):

@@ -39,8 +39,8 @@ static void make_tls(void)
         abort();
 }
 
-/* Runs a test body for every seed, plain and with TLS; every third seed sends
- * byte by byte at first. */
+/* Runs a test body for every seed, plain and with TLS; the seeds take turns in
+ * whole writes, large pieces and pieces of up to 700 bytes. */
 static void for_each_network(void (*body)(struct pair *pair))
 {
     for (size_t i = 0; i < 2 * seed_count; i++) {

@@ -80,6 +80,8 @@ static void test_R7_applied_moves_held_by_the_fields_sent(void)
     CU_ASSERT_EQUAL(mini_server_find(server, &key)->version, 2);
     CU_ASSERT_EQUAL(device.result.pulled, 0);
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_journal"), 1);
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT CAST(receipt AS TEXT) FROM outpost_state"),
+                           "receipt");
     expect_same(&device, server);
     tear_down();
 }
@@ -286,6 +288,10 @@ static void test_R9_correction_of_a_rejected_record(void)
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_EQUAL(device.result.pushed, 0);
     app(&device, "UPDATE blood_pressure SET systolic_mmhg = 121 WHERE patient_id = " P1);
+    server->busy = true;
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_rejected"), 0);
+    server->busy = false;
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_STRING_EQUAL(server_field(server, &key, 1), "121");
     CU_ASSERT_STRING_EQUAL(server_field(server, &key, 2), "80");
@@ -710,8 +716,12 @@ static void test_R20_record_of_a_left_family_ends_the_mark(void)
     pull_marker(1, 1);
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
     app(&device, "UPDATE outpost_state SET cursor = x''");
+    server->busy = true;
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 2);
+    server->busy = false;
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
     expect_same(&device, server);
     tear_down();
 }

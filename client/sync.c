@@ -266,8 +266,8 @@ static struct rpc_status run_call(struct sync *sync)
                                                      &events, sync);
     if (sync->call == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "the connection is gone");
-    /* For the whole call, since the headers that name it leave with the first message; zstd
-     * once this server has said, at an earlier sync, that it takes it. */
+    /* For the whole call, since the headers that name it leave with the first
+     * message: zstd once this server has said, at an earlier sync, that it takes it. */
     rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session) ? RPC_ENCODING_ZSTD
                                                                                : RPC_ENCODING_GZIP);
     pump(sync);

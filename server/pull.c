@@ -68,6 +68,22 @@ static bool is_suppressed(const struct stream *stream, const struct store_row *r
     return entry != NULL && entry->stamp == row->stamp;
 }
 
+/* A marker ends the suppression for its family (R19): the device drops what it
+ * holds of it, and it follows whole. */
+static void forget_families(struct stream *stream, const struct store_page *page)
+{
+    struct suppressed *entry, *next;
+
+    for (size_t i = 0; i < page->marker_count; i++)
+        HASH_ITER(hh, stream->suppressed, entry, next)
+        {
+            if (record_uuid_compare(&entry->key.family, &page->marked[i]) != 0)
+                continue;
+            HASH_DEL(stream->suppressed, entry);
+            free(entry);
+        }
+}
+
 /* Closes the gaps that suppressed rows leave in the encoded page. */
 static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 {
@@ -108,13 +124,14 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
 {
     bool begins = region->in_snapshot && region->sent == 0;
     bool completes = region->in_snapshot && page->at_end;
+    forget_families(stream, page);
     size_t rows = page_squeeze(stream, page);
     struct rpc_buffer rest;
 
     cursor_advance(region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;
-    if (rows == 0 && !begins && !completes)
+    if (rows == 0 && page->marker_count == 0 && !begins && !completes)
         return;
     rpc_buffer_init(&rest, 2 * CURSOR_BYTES_MAX);
     stream_put_cursor(stream, PULL_CURSOR, &rest);
@@ -122,8 +139,9 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
         stream_put_id(&rest, PULL_SNAPSHOT_COMPLETE, &region->region_id);
     if (begins)
         stream_put_id(&rest, PULL_SNAPSHOT_BEGIN, &region->region_id);
-    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&rest)};
-    stream_send(stream, RESPONSE_PULL, parts, 2);
+    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&page->markers),
+                                rpc_buffer_view(&rest)};
+    stream_send(stream, RESPONSE_PULL, parts, 3);
     rpc_buffer_deinit(&rest);
 }
 

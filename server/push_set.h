@@ -29,10 +29,8 @@ struct record_key push_facility_key(const struct push_set *set, const struct rec
 bool push_region_of_facility(struct push_set *set, const struct record_uuid *facility,
                              struct record_uuid *region_out);
 
-/* The facility that a mutation of a root names, else the author's. False: the
- * mutation's body is malformed. */
-bool push_root_facility(const struct push_set *set, const struct push_batch *batch,
-                        const struct record_mutation *mutation, struct record_uuid *facility_out);
+/* Whether a mutation of a root sets one of the fields that place its family. */
+bool push_names_facility(const struct scope_roles *roles, const struct record_mutation *mutation);
 
 /* Frees the scratch that push_decide keeps in the set; NULL is allowed. */
 void push_work_free(struct push_work *work);

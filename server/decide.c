@@ -164,6 +164,25 @@ static bool root_exists(struct decision *decision)
     return root != NULL && root->version > 0;
 }
 
+/* R15: what may be pushed is wider than what is sent: also of a family that has
+ * left the region in the meantime, so that pending work survives a move. */
+static bool may_write(const struct decision *decision)
+{
+    const struct scope_device *device = &decision->batch->device;
+    const struct record_uuid *regions[] = {&device->enrolment_region, &device->region};
+
+    if (scope_may_write(device, &decision->regions))
+        return true;
+    for (size_t i = 0; i < 2 && decision->family != NULL; i++) {
+        bool added = false;
+        const struct push_marker *marker =
+            push_set_marker(decision->set, regions[i], &decision->family->id, &added);
+        if (marker != NULL && marker->kind == PUSH_MARKER_LEFT)
+            return true;
+    }
+    return false;
+}
+
 /* Everything that can be said before looking at fields. */
 static struct outcome admit(struct decision *decision)
 {
@@ -190,7 +209,7 @@ static struct outcome admit(struct decision *decision)
     } else if (decision->family != NULL && !root_exists(decision)) {
         return retry(PUSH_REASON_PARENT_MISSING);
     }
-    if (!scope_may_write(device, &decision->regions))
+    if (!may_write(decision))
         return quarantined(PUSH_REASON_NOT_YOURS, 0);
     return accepted;
 }

@@ -103,19 +103,15 @@ static struct effects_before state_of(const struct push_record *record)
 static bool put_marker(struct push_set *set, const struct push_region *region,
                        const struct record_uuid *family, enum push_marker_kind kind)
 {
-    struct push_marker_key key = {region->id, *family};
-    struct push_marker *marker;
+    bool added = false;
+    struct push_marker *marker = push_set_marker(set, &region->id, family, &added);
 
-    HASH_FIND(hh, set->markers, &key, sizeof key, marker);
-    if (marker == NULL) {
-        marker = arena_alloc(&set->arena, sizeof *marker);
-        if (marker == NULL)
-            return false;
-        marker->key = key;
-        HASH_ADD(hh, set->markers, key, sizeof key, marker);
-    }
+    if (marker == NULL)
+        return false;
+    marker->loaded = true;
     marker->kind = kind;
     marker->seq = region->last_seq;
+    marker->dirty = true;
     return true;
 }
 

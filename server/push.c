@@ -274,6 +274,24 @@ struct push_region *push_set_region(struct push_set *set, const struct record_uu
     return region;
 }
 
+struct push_marker *push_set_marker(struct push_set *set, const struct record_uuid *region,
+                                    const struct record_uuid *family, bool *added)
+{
+    struct push_marker_key key = {*region, *family};
+    struct push_marker *marker;
+
+    HASH_FIND(hh, set->markers, &key, sizeof key, marker);
+    if (marker != NULL)
+        return marker;
+    marker = arena_alloc(&set->arena, sizeof *marker);
+    if (marker == NULL)
+        return NULL;
+    marker->key = key;
+    HASH_ADD(hh, set->markers, key, sizeof key, marker);
+    *added = true;
+    return marker;
+}
+
 struct push_receipts *push_set_receipts(struct push_set *set, const struct scope_device *device,
                                         bool *added)
 {
@@ -390,6 +408,20 @@ static bool root_needs(struct push_set *set, const struct push_batch *batch,
     return needs_facilities(set, root->body, added);
 }
 
+/* R15: a family that is in no region of the author's may have been in one. */
+static bool needs_markers(struct push_set *set, const struct push_batch *batch,
+                          const struct push_family *family, bool *added)
+{
+    const struct record_uuid *regions[] = {&batch->device.enrolment_region, &batch->device.region};
+
+    if (family->regions.count == 0 || scope_may_write(&batch->device, &family->regions))
+        return true;
+    for (size_t i = 0; i < 2; i++)
+        if (push_set_marker(set, regions[i], &family->id, added) == NULL)
+            return false;
+    return true;
+}
+
 bool push_needs_more(struct push_set *set, const struct push_batch *batch, bool *added_out)
 {
     *added_out = false;
@@ -404,6 +436,8 @@ bool push_needs_more(struct push_set *set, const struct push_batch *batch, bool 
         for (size_t r = 0; r < family->regions.count; r++)
             if (push_set_region(set, &family->regions.ids[r], added_out) == NULL)
                 return false;
+        if (!needs_markers(set, batch, family, added_out))
+            return false;
         if (item->mutation->key.type == set->roles->root->number &&
             !root_needs(set, batch, item, family, added_out))
             return false;

@@ -199,8 +199,14 @@ struct push_marker_key {
 
 struct push_marker {
     struct push_marker_key key;
-    enum push_marker_kind { PUSH_MARKER_LEFT = 1, PUSH_MARKER_ENTERED = 2 } kind;
+    bool loaded;
+    enum push_marker_kind {
+        PUSH_MARKER_NONE = 0,
+        PUSH_MARKER_LEFT = 1,
+        PUSH_MARKER_ENTERED = 2,
+    } kind;
     uint64_t seq;
+    bool dirty;
     UT_hash_handle hh;
 };
 

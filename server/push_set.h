@@ -18,6 +18,8 @@ struct push_known *push_set_known(struct push_set *set, const struct record_uuid
                                   const struct record_mutation_id *id, bool *added);
 struct push_region *push_set_region(struct push_set *set, const struct record_uuid *id,
                                     bool *added);
+struct push_marker *push_set_marker(struct push_set *set, const struct record_uuid *region,
+                                    const struct record_uuid *family, bool *added);
 struct push_receipts *push_set_receipts(struct push_set *set, const struct scope_device *device,
                                         bool *added);
 

@@ -64,6 +64,25 @@ static int load_region(struct sqlite_conn *conn, struct push_region *region)
     return SQLITE_OK;
 }
 
+static int load_marker(struct sqlite_conn *conn, struct push_marker *marker)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT kind, seq FROM marker WHERE region_id = ?1 AND family_id = ?2");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &marker->key.region);
+    sqlite_bind_uuid(statement, 2, &marker->key.family);
+    int code = sqlite3_step(statement);
+    marker->loaded = true;
+    if (code == SQLITE_ROW) {
+        marker->kind = (enum push_marker_kind)sqlite3_column_int(statement, 0);
+        marker->seq = sqlite_column_u64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 static int load_receipts(struct sqlite_conn *conn, struct push_receipts *receipts)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
@@ -172,6 +191,9 @@ static int load_added(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_receipts *r = set->receipts; r != NULL && code == SQLITE_OK; r = r->hh.next)
         if (!r->loaded)
             code = load_receipts(conn, r);
+    for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
+        if (!m->loaded)
+            code = load_marker(conn, m);
     for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
         if (f->whole && !f->whole_loaded)
             code = load_whole(conn, set, f);
@@ -403,7 +425,8 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_row *row = set->rows; row != NULL && code == SQLITE_OK; row = row->hh.next)
         code = write_row(conn, row);
     for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
-        code = write_marker(conn, m);
+        if (m->dirty)
+            code = write_marker(conn, m);
     for (struct push_log *log = set->logs; log != NULL && code == SQLITE_OK; log = log->next)
         code = write_log(conn, log);
     for (struct push_known *k = set->known; k != NULL && code == SQLITE_OK; k = k->hh.next)

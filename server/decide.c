@@ -486,6 +486,19 @@ static void put_answer(struct push_batch *batch, struct push_work *work, struct 
     wire_put_message(&batch->result, RESULT_ANSWERS, rpc_buffer_view(&work->answer));
 }
 
+static void note_applied(const struct decision *decision)
+{
+    struct push_batch *batch = decision->batch;
+    bool global = decision->family == NULL;
+    struct push_row_key key = {global ? scope_global_region : batch->device.region,
+                               decision->record->key};
+    const struct push_row *row;
+
+    HASH_FIND(hh, decision->set->rows, &key, sizeof key, row);
+    if (row != NULL)
+        batch->applied[batch->applied_count++] = (struct push_applied){global, row->seq};
+}
+
 /* Scope and content are read anew for every answer (R11). False: the item is
  * answered RETRY, because its record does not fit into this result. */
 static bool answer(struct decision *decision, struct outcome outcome)
@@ -505,7 +518,7 @@ static bool answer(struct decision *decision, struct outcome outcome)
         return true;
     }
     if (outcome.status == PUSH_APPLIED) {
-        batch->applied[batch->applied_count++] = (struct push_applied){record->key, record->stamp};
+        note_applied(decision);
         put_answer(batch, work, outcome, NULL);
         return true;
     }

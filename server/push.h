@@ -70,10 +70,12 @@ struct push_item {
     struct record_mutation *mutation;
 };
 
-/* What was applied as sent: what need not be sent back in this stream (R19). */
+/* What was applied as sent: what need not be sent back in this stream (R19).
+ * A row's seq is that of its last change, so it names the very state that the
+ * device computed; a later change, or a family that enters anew, gives another. */
 struct push_applied {
-    struct record_key key;
-    uint64_t stamp;
+    bool global;  /* in the global region, else in the stream's */
+    uint64_t seq; /* of the row there */
 };
 
 struct push_batch {

@@ -36,9 +36,7 @@ void store_page_deinit(struct store_page *page)
     rpc_buffer_deinit(&page->encoded);
     rpc_buffer_deinit(&page->markers);
     free(page->rows);
-    free(page->marked);
     page->rows = NULL;
-    page->marked = NULL;
 }
 
 void store_heads_deinit(struct store_heads *heads)

@@ -243,13 +243,12 @@ static int read_rows(struct sqlite_conn *conn, struct store_page *page)
 
 static void page_add_marker(sqlite3_stmt *statement, struct store_page *page)
 {
-    struct record_uuid *family = &page->marked[page->marker_count++];
+    struct record_uuid family = sqlite_column_uuid(statement, 0);
 
-    *family = sqlite_column_uuid(statement, 0);
+    page->marker_count++;
     wire_put_tag(&page->markers, PULL_MARKERS, WIRE_LEN);
     wire_put_varint(&page->markers, 2 * (2 + RECORD_UUID_LEN) + 2);
-    wire_put_bytes(&page->markers, MARKER_FAMILY_ID,
-                   rpc_bytes_view(family->bytes, RECORD_UUID_LEN));
+    wire_put_bytes(&page->markers, MARKER_FAMILY_ID, rpc_bytes_view(family.bytes, RECORD_UUID_LEN));
     wire_put_bytes(&page->markers, MARKER_REGION_ID,
                    rpc_bytes_view(page->region_id.bytes, RECORD_UUID_LEN));
     wire_put_uint(&page->markers, MARKER_KIND, sqlite_column_u64(statement, 1));
@@ -267,9 +266,6 @@ static int read_markers(struct sqlite_conn *conn, struct store_page *page)
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
-    page->marked = calloc(page->rows_max, sizeof *page->marked);
-    if (page->marked == NULL)
-        return SQLITE_NOMEM;
     sqlite_bind_uuid(statement, 1, &page->region_id);
     sqlite_bind_u64(statement, 2, page->after_seq);
     sqlite_bind_u64(statement, 3, last);

@@ -331,10 +331,16 @@ struct  Outpost__V1__Welcome
    * The server takes zstd in messages from the device.
    */
   protobuf_c_boolean accepts_zstd;
+  /*
+   * The receipt in Hello is not in the server's history: it was restored to an
+   * older state and forgot work that it had acknowledged. Send every mutation
+   * that was answered in the last 30 days again, in order, in the next call.
+   */
+  protobuf_c_boolean resend_acknowledged;
 };
 #define OUTPOST__V1__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__welcome__descriptor) \
-    , NULL, 0,NULL, {0,NULL}, 0, 0, 0 }
+    , NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Outpost__V1__Push

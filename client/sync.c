@@ -7,6 +7,7 @@
  * it ends the stream and begins another (after PushDone nothing can be pushed).
  */
 #include "device.h"
+#include "resend.h"
 #include "session.h"
 
 #include "outpost/rpc_channel.h"
@@ -16,6 +17,9 @@
 #include <stdlib.h>
 
 enum {
+    /* Calls of one sync that give a restored server what it lost: each brings it
+     * at least one level of parents further. */
+    RESEND_ROUNDS_MAX = 6,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
 };
@@ -346,12 +350,21 @@ void outpost_sync_options_init_default(struct outpost_sync_options *options)
     *options = (struct outpost_sync_options){0};
 }
 
+/* A restored server is given back what it lost in the calls that follow. */
+static bool sent_again_waits(struct sync *sync)
+{
+    bool any = false;
+
+    return resend_any(&sync->outpost->store, &any) && any;
+}
+
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
     struct sync sync = {.outpost = device, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
+    int rounds = 0;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
@@ -361,7 +374,9 @@ struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_op
         end_stream(&sync);
         if (status.code == OUTPOST_OK)
             status = device_status_of_call("sync", &ended);
-    } while (status.code == OUTPOST_OK && sync.edited);
+        rounds++;
+    } while (status.code == OUTPOST_OK &&
+             (sync.edited || (rounds < RESEND_ROUNDS_MAX && sent_again_waits(&sync))));
     if (status.code == OUTPOST_OK && !result_out->caught_up) {
         ended = rpc_status_make(RPC_UNAVAILABLE, "the server ended the stream too early");
         status = device_status_of_call("sync", &ended);

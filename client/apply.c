@@ -299,6 +299,22 @@ static bool settle(struct store *store, const struct sealed *sealed, const struc
     return good;
 }
 
+/* R8: with the version that it made, a mutation can be told from what a restored
+ * server has back already. */
+static bool note_version(struct store *store, const struct sealed *sealed,
+                         const struct answer *answer, const struct image *now)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_VERSION_SET);
+
+    if (answer->status == ANSWER_QUARANTINED || now->version == 0)
+        return true;
+    if (statement != NULL) {
+        sqlite3_bind_int64(statement, 1, sealed->n);
+        sqlite3_bind_int64(statement, 2, (sqlite3_int64)now->version);
+    }
+    return store_run(store, statement);
+}
+
 bool apply_answer(struct store *store, const struct sealed *sealed, const struct answer *answer)
 {
     struct image held, now;
@@ -314,7 +330,7 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
         good = image_copy(&now, answer->record) || store_fail(store, OUTPOST_IO, "no memory");
     if (good) {
         recount(store, &sealed->key, &held, &now);
-        good = settle(store, sealed, answer, &now);
+        good = settle(store, sealed, answer, &now) && note_version(store, sealed, answer, &now);
     }
     if (good && answer->status == ANSWER_OUT_OF_SCOPE)
         good = apply_family_left(store, &sealed->key.family, &dropped);

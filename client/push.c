@@ -16,6 +16,7 @@ enum {
     PUSH_ITEMS = 1,
     ITEM_MUTATION = 1,
     ITEM_HELD_STAMP = 2,
+    ITEM_ACKNOWLEDGED_VERSION = 3,
     RESULT_ANSWERS = 1,
     RESULT_RECEIPT = 2,
     RESULT_CURSOR = 3,
@@ -42,6 +43,7 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
     rpc_buffer_clear(item);
     wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
     wire_put_fixed64(item, ITEM_HELD_STAMP, stamp);
+    wire_put_uint(item, ITEM_ACKNOWLEDGED_VERSION, (uint64_t)sqlite3_column_int64(entry, 6));
     wire_put_message(push, PUSH_ITEMS, rpc_buffer_view(item));
     return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
 }

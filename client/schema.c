@@ -69,14 +69,17 @@ static const char own_tables[] =
     /* Acknowledged mutations, to give back to a restored server (R8). */
     "CREATE TABLE outpost_journal ("
     " n INTEGER PRIMARY KEY, type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
-    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL);"
+    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL,"
+    /* The record's after it; 0: it was not accepted. */
+    " version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX outpost_journal_age ON outpost_journal (answered_at_ms);"
 
     /* What goes again, in front of the outbox: offers, then the journal (resend.h). */
     "CREATE TABLE outpost_resend ("
     " n INTEGER PRIMARY KEY AUTOINCREMENT,"
     " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
-    " rank INTEGER NOT NULL, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL UNIQUE);"
+    " rank INTEGER NOT NULL, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL UNIQUE,"
+    " acknowledged_version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX outpost_resend_order ON outpost_resend (rank, n);"
 
     /* Why the server (or R25) refused a record, as it was at that generation. */

@@ -1260,7 +1260,7 @@ const ProtobufCMessageDescriptor outpost__v1__push__descriptor =
   (ProtobufCMessageInit) outpost__v1__push__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[2] =
+static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[3] =
 {
   {
     "mutation",
@@ -1286,15 +1286,28 @@ static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "acknowledged_version",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__PushItem, acknowledged_version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__push_item__field_indices_by_name[] = {
+  2,   /* field[2] = acknowledged_version */
   1,   /* field[1] = held_stamp */
   0,   /* field[0] = mutation */
 };
 static const ProtobufCIntRange outpost__v1__push_item__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor outpost__v1__push_item__descriptor =
 {
@@ -1304,7 +1317,7 @@ const ProtobufCMessageDescriptor outpost__v1__push_item__descriptor =
   "Outpost__V1__PushItem",
   "outpost.v1",
   sizeof(Outpost__V1__PushItem),
-  2,
+  3,
   outpost__v1__push_item__field_descriptors,
   outpost__v1__push_item__field_indices_by_name,
   1,  outpost__v1__push_item__number_ranges,

@@ -426,7 +426,7 @@ static sqlite3_stmt *prepare_on(struct store *store, sqlite3 *db, const char *sq
 
     if (store_ok(store) && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         store_fail(store, OUTPOST_BAD_INPUT, "reading the database's schema: %s",
-                   sqlite3_errmsg(db));
+                   sqlite3_errstr(sqlite3_errcode(db)));
     return statement;
 }
 

@@ -89,7 +89,7 @@ static bool set_up_connection(struct store *store, const char *path)
                      NULL, NULL, NULL) == SQLITE_OK)
         return true;
     return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                      sqlite3_errmsg(store->db));
+                      sqlite3_errstr(sqlite3_errcode(store->db)));
 }
 
 bool store_open(struct store *store, const char *path, bool create,
@@ -109,7 +109,7 @@ bool store_open(struct store *store, const char *path, bool create,
         if (store->db == NULL)
             return store_fail(store, OUTPOST_IO, "no memory");
         return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                          sqlite3_errmsg(store->db));
+                          sqlite3_errstr(sqlite3_errcode(store->db)));
     }
     return set_up_connection(store, path);
 }

@@ -37,7 +37,7 @@ class Restore(unittest.TestCase):
         return self.devices[-1]
 
     def restart(self):
-        self.server.start(f"127.0.0.1:{self.port}")
+        self.server.start(self.port)
 
     def backup(self):
         self.server.stop()

@@ -318,6 +318,8 @@ bool store_load_sums(struct store *store)
     store->pending_any = sqlite3_column_int(statement, 4);
     store->left_any = sqlite3_column_int(statement, 5);
     store->unconfirmed_any = sqlite3_column_int(statement, 6);
+    store->offer_due = sqlite3_column_int(statement, 7);
+    store->admin = sqlite3_column_int(statement, 8);
     store->sums_changed = false;
     sqlite3_reset(statement);
     return true;

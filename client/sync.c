@@ -7,6 +7,7 @@
  * it ends the stream and begins another (after PushDone nothing can be pushed).
  */
 #include "device.h"
+#include "resend.h"
 #include "session.h"
 
 #include "outpost/rpc_channel.h"
@@ -21,6 +22,9 @@
 #include <unistd.h>
 
 enum {
+    /* Calls of one sync that give a restored server what it lost: each brings it
+     * at least one level of parents further. */
+    RESEND_ROUNDS_MAX = 6,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
 };
@@ -381,12 +385,21 @@ void outpost_sync_options_init_default(struct outpost_sync_options *options)
     *options = (struct outpost_sync_options){0};
 }
 
+/* A restored server is given back what it lost in the calls that follow. */
+static bool sent_again_waits(struct sync *sync)
+{
+    bool any = false;
+
+    return resend_any(&sync->outpost->store, &any) && any;
+}
+
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
     struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
+    int rounds = 0;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
@@ -398,7 +411,8 @@ struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_op
         end_stream(&sync);
         if (status.code == OUTPOST_OK)
             status = device_status_of_call("sync", &ended);
-        if (!sync.edited)
+        rounds++;
+        if (!sync.edited && (rounds >= RESEND_ROUNDS_MAX || !sent_again_waits(&sync)))
             break;
     }
     if (sync.lock >= 0)

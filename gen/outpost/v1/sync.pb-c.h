@@ -128,7 +128,8 @@ typedef enum _Outpost__V1__AnswerStatus {
    */
   OUTPOST__V1__ANSWER_STATUS__ANSWER_STATUS_APPLIED = 0,
   /*
-   * Taken, and the record differs from what the device expects: see record.
+   * Taken, and the record differs from what the device can compute: see record.
+   * Whether values met on one field is in the server's list of conflicts.
    */
   OUTPOST__V1__ANSWER_STATUS__ANSWER_STATUS_MERGED = 1,
   /*
@@ -330,10 +331,16 @@ struct  Outpost__V1__Welcome
    * The server takes zstd in messages from the device.
    */
   protobuf_c_boolean accepts_zstd;
+  /*
+   * The receipt in Hello is not in the server's history: it was restored to an
+   * older state and forgot work that it had acknowledged. Send every mutation
+   * that was answered in the last 30 days again, in order, in the next call.
+   */
+  protobuf_c_boolean resend_acknowledged;
 };
 #define OUTPOST__V1__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__welcome__descriptor) \
-    , NULL, 0,NULL, {0,NULL}, 0, 0, 0 }
+    , NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Outpost__V1__Push
@@ -362,10 +369,16 @@ struct  Outpost__V1__PushItem
    * Not part of the id. It decides only whether the answer can be the short one.
    */
   uint64_t held_stamp;
+  /*
+   * Not 0: the mutation was acknowledged, with the record at this version after
+   * it, and is sent again because the server forgot it. If the record has come
+   * back at that version or a later one, the mutation is in it.
+   */
+  uint64_t acknowledged_version;
 };
 #define OUTPOST__V1__PUSH_ITEM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__push_item__descriptor) \
-    , NULL, 0 }
+    , NULL, 0, 0 }
 
 
 struct  Outpost__V1__PushDone
@@ -461,7 +474,8 @@ struct  Outpost__V1__Pull
    */
   ProtobufCBinaryData snapshot_complete_region_id;
   /*
-   * This page begins the snapshot of a region anew (16 bytes).
+   * This page begins the snapshot of a region anew (16 bytes). Like every page it
+   * comes after all PushResults of the stream.
    */
   ProtobufCBinaryData snapshot_begin_region_id;
 };
@@ -506,7 +520,8 @@ struct  Outpost__V1__CaughtUp
   size_t n_regions;
   Outpost__V1__RegionState **regions;
   /*
-   * Keep it durably and present it in the next Hello: it tells a device from its copy.
+   * In a stream's first CaughtUp; left out of the later ones. Keep it durably and
+   * present it in the next Hello: it tells a device from its copy.
    */
   ProtobufCBinaryData next_token;
 };

@@ -102,10 +102,10 @@ class Outpostd:
             raise AssertionError(f"outpostd {words} exited {done.returncode}: {done.stderr}")
         return done
 
-    def start(self):
+    def start(self, port=0):
         self.log = open(os.path.join(self.folder, "log"), "ab")
         self.process = subprocess.Popen(
-            [BIN / "outpostd", "serve", "--data", self.data, "--listen", "127.0.0.1:0"],
+            [BIN / "outpostd", "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):

@@ -191,6 +191,8 @@ static struct rpc_status run_enrol(struct enrolment *enrolment)
     status = rpc_channel_open(&channel_options, &channel);
     if (rpc_ok(&status))
         status = call_enrol(enrolment, channel);
+    else if (status.code == RPC_INVALID_ARGUMENT)
+        store_fail(enrolment->store, OUTPOST_USAGE, "%s", status.message);
     rpc_channel_close(channel);
     rpc_tls_free(tls);
     return status;

@@ -219,6 +219,13 @@ static bool column_carries(const struct record_field *field, const struct wire_f
     }
 }
 
+bool image_has_column(const struct record_type *type, const struct wire_field *value)
+{
+    const struct record_field *field = record_field_by_number(type, value->number);
+
+    return field != NULL && column_carries(field, value);
+}
+
 static void bind_value(sqlite3_stmt *statement, int index, const struct record_field *field,
                        const struct wire_field *value)
 {

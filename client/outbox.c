@@ -96,6 +96,22 @@ static bool check(struct sealing *sealing, const struct record_type *type,
 
 /* ---- Fields ---------------------------------------------------------------------------- */
 
+/* The row gets that body, in the table and in sealing. One that would be too
+ * large then stays as it is. */
+static bool put_row(struct sealing *sealing, const struct record_key *key,
+                    const struct record_body *body)
+{
+    struct rpc_buffer *encoded = &sealing->body;
+
+    rpc_buffer_clear(encoded);
+    record_body_encode(body, encoded);
+    if (encoded->failed)
+        return true;
+    rpc_buffer_clear(&sealing->row.body);
+    rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(encoded));
+    return image_write_row(sealing->store, key, &sealing->row);
+}
+
 /* Empty fields that the device fills, in the row itself: of a record that the
  * server does not have, or has as a tombstone; then with what it had before. */
 static bool fill(struct sealing *sealing, const struct record_type *type,
@@ -104,8 +120,6 @@ static bool fill(struct sealing *sealing, const struct record_type *type,
     const struct record_uuid *facility = &sealing->options->facility_id;
     struct record_body body, before;
     bool filled = false;
-    struct rpc_buffer encoded;
-    bool good = true;
 
     if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &body) ||
         !record_body_parse(rpc_buffer_view(&sealing->base.body), &before))
@@ -121,19 +135,27 @@ static bool fill(struct sealing *sealing, const struct record_type *type,
         const struct wire_field *old = record_body_find(&before, field->number);
         filled = record_body_set(&body, old != NULL ? old : &value) || filled;
     }
-    if (!filled)
+    return !filled || put_row(sealing, key, &body);
+}
+
+/* The app's INSERT OR REPLACE leaves outpost_unknown empty; an app never edits
+ * what it does not know, so that comes back from the base (I9). */
+static bool restore_unknown(struct sealing *sealing, const struct record_type *type,
+                            const struct record_key *key)
+{
+    struct record_body row, base;
+    bool restored = false;
+
+    if (!sealing->base.present || !image_living(&sealing->row))
         return true;
-    rpc_buffer_init(&encoded, RECORD_BODY_BYTES_MAX);
-    record_body_encode(&body, &encoded);
-    if (encoded.failed) { /* the record is as large as can be: it goes unfilled */
-        rpc_buffer_deinit(&encoded);
-        return true;
-    }
-    rpc_buffer_clear(&sealing->row.body);
-    rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(&encoded));
-    good = image_write_row(sealing->store, key, &sealing->row);
-    rpc_buffer_deinit(&encoded);
-    return good;
+    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row) ||
+        !record_body_parse(rpc_buffer_view(&sealing->base.body), &base))
+        return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
+    for (size_t i = 0; i < base.count; i++)
+        if (!image_has_column(type, &base.fields[i]) &&
+            record_body_find(&row, base.fields[i].number) == NULL)
+            restored = record_body_set(&row, &base.fields[i]) || restored;
+    return !restored || put_row(sealing, key, &row);
 }
 
 static void add_field(struct record_mutation *mutation, uint32_t number)
@@ -261,6 +283,8 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
         return false;
     if (sealing->row.oversize || sealing->base.oversize)
         return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);
+    if (!restore_unknown(sealing, type, key))
+        return false;
     if (image_same(&sealing->row, &sealing->held))
         return apply_clean(store, key, &sealing->held, true);
     return seal_images(sealing, type, key, generation);

@@ -43,18 +43,25 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
     return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
 }
 
+static sqlite3_stmt *entries_after(struct store *store, const struct push_position *position)
+{
+    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_AFTER);
+
+    if (entry != NULL) {
+        sqlite3_bind_int64(entry, 1, position->rank);
+        sqlite3_bind_int64(entry, 2, position->n);
+    }
+    return entry;
+}
+
 static bool fill_push(struct store *store, struct push_position *position,
                       const struct push_limits *limits, struct push_flight *flight,
                       struct rpc_buffer *push)
 {
-    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_AFTER);
+    sqlite3_stmt *entry = entries_after(store, position);
     struct rpc_buffer item;
     bool good = entry != NULL;
 
-    if (good) {
-        sqlite3_bind_int64(entry, 1, position->rank);
-        sqlite3_bind_int64(entry, 2, position->n);
-    }
     rpc_buffer_init(&item, RECORD_ENVELOPE_BYTES_MAX + 64);
     while (good && flight->count < limits->items && flight->count < PUSH_ITEMS_MAX &&
            push->len < limits->bytes) {
@@ -72,6 +79,16 @@ static bool fill_push(struct store *store, struct push_position *position,
     return good;
 }
 
+bool push_more(struct store *store, const struct push_position *position, bool *more_out)
+{
+    sqlite3_stmt *entry = entries_after(store, position);
+    enum store_step step = store_step(store, entry);
+
+    *more_out = step == STORE_ROW;
+    sqlite3_reset(entry);
+    return step != STORE_FAILED;
+}
+
 bool push_next(struct store *store, struct push_position *position,
                const struct push_limits *limits, struct push_flight *flight,
                struct rpc_buffer *message)
@@ -82,7 +99,7 @@ bool push_next(struct store *store, struct push_position *position,
     flight->count = 0;
     rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
     good = fill_push(store, position, limits, flight, &push);
-    if (good && flight->count > 0) {
+    if (good) {
         wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
         good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");
     }

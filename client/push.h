@@ -35,8 +35,12 @@ struct push_limits {
     uint32_t bytes; /* of one Push, about */
 };
 
+/* Whether there are mutations after that position. */
+STORE_MUST_USE bool push_more(struct store *store, const struct push_position *position,
+                              bool *more_out);
+
 /* Appends to message a SyncRequest with the next mutations and notes them in the
- * flight; count is 0, and message untouched, when there are no more. */
+ * flight; there must be more. */
 STORE_MUST_USE bool push_next(struct store *store, struct push_position *position,
                               const struct push_limits *limits, struct push_flight *flight,
                               struct rpc_buffer *message);

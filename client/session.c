@@ -20,7 +20,6 @@
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum session_state {
@@ -55,7 +54,7 @@ struct sync_session {
     /* Unanswered pushes, oldest first. */
     struct push_flight flights[PUSH_FLIGHTS_MAX];
     size_t flight_first, flight_count;
-    bool waited; /* since the last thing sent, the driver was told to wait */
+    bool waited; /* the driver was told to wait, and nothing was sent since */
 
     bool welcomed;
     bool finishing;
@@ -74,7 +73,8 @@ static void set_state(struct sync_session *session, enum session_state state)
         [STATE_FAILED] = 1 << STATE_FAILED,
     };
 
-    assert(legal[session->state] & 1 << state);
+    if ((legal[session->state] & 1 << state) == 0)
+        abort();
     session->state = state;
 }
 
@@ -196,20 +196,26 @@ static struct push_flight *next_flight(struct sync_session *session)
     return flight->entries != NULL ? flight : NULL;
 }
 
-/* The next Push, or PushDone when the outbox is through. */
+/* The next Push as the window allows, or PushDone when the outbox is through. */
 static bool put_push(struct sync_session *session)
 {
-    struct push_flight *flight = next_flight(session);
+    struct push_flight *flight;
+    bool more;
 
+    if (!push_more(session->store, &session->position, &more))
+        return false;
+    if (!more) {
+        set_state(session, STATE_PULLING);
+        return put_push_done(session);
+    }
+    if (session->flight_count == PUSH_FLIGHTS_MAX)
+        return true;
+    flight = next_flight(session);
     if (flight == NULL ||
         !push_next(session->store, &session->position, &session->limits, flight, &session->message))
         return false;
-    if (flight->count > 0) {
-        session->flight_count++;
-        return true;
-    }
-    set_state(session, STATE_PULLING);
-    return put_push_done(session);
+    session->flight_count++;
+    return true;
 }
 
 bool sync_session_next(struct sync_session *session, enum session_step *step_out,
@@ -224,8 +230,7 @@ bool sync_session_next(struct sync_session *session, enum session_step *step_out
         good = put_hello(session);
         break;
     case STATE_PUSHING:
-        if (session->flight_count < PUSH_FLIGHTS_MAX)
-            good = put_push(session);
+        good = put_push(session);
         break;
     case STATE_PULLING:
         if (!session->options.follow || session->finishing) {
@@ -317,6 +322,10 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
         session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
     }
+    /* The journal's days are counted by the server's clock: a phone's may be years
+     * ahead, and would empty it. */
+    if (welcome->server_time_ms > 0)
+        session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
     return keep_welcome(session, &news);
 }
@@ -389,7 +398,6 @@ bool sync_session_receive(struct sync_session *session, struct rpc_bytes message
 {
     if (session->state == STATE_SEALED || session->state == STATE_FAILED)
         return false;
-    session->waited = session->waited && session->state >= STATE_PULLING;
     return receive(session, message) || fail(session);
 }
 

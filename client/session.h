@@ -47,7 +47,7 @@ void sync_session_finish(struct sync_session *session);
 /* CaughtUp came at least once, and what was pushed is answered. */
 bool sync_session_caught_up(const struct sync_session *session);
 
-/* The server takes zstd (Welcome). */
+/* The server takes zstd: its last Welcome said so. */
 bool sync_session_accepts_zstd(const struct sync_session *session);
 
 /* Of this session so far; the bytes and the duration are the driver's. */

@@ -79,18 +79,23 @@ bool store_fail_sqlite(struct store *store, const char *doing)
 
 /* ---- Opening ------------------------------------------------------------------- */
 
-static bool set_up_connection(struct store *store)
+static bool set_up_connection(struct store *store, const char *path)
 {
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, STORE_BUSY_TIMEOUT_MS);
-    return store_execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                                " PRAGMA temp_store = MEMORY");
+    if (sqlite3_exec(store->db,
+                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
+                     " PRAGMA temp_store = MEMORY",
+                     NULL, NULL, NULL) == SQLITE_OK)
+        return true;
+    return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
+                      sqlite3_errmsg(store->db));
 }
 
 bool store_open(struct store *store, const char *path, bool create,
                 const struct record_schema *schema)
 {
-    int flags = SQLITE_OPEN_READWRITE | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 
     *store = (struct store){.schema = schema, .full = true};
     store->hasher = record_hasher_new();
@@ -106,7 +111,7 @@ bool store_open(struct store *store, const char *path, bool create,
         return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
                           sqlite3_errmsg(store->db));
     }
-    return set_up_connection(store);
+    return set_up_connection(store, path);
 }
 
 void store_close(struct store *store)

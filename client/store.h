@@ -35,7 +35,8 @@
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
     X(STATE_RECEIPT_SET, "UPDATE outpost_state SET receipt = ?1")                                 \
-    X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1, token = ?1")                  \
+    X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
+                           " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
     X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
                          " accepts_zstd = ?3")                                                    \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
@@ -75,7 +76,9 @@
                   " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
                   " ?9)")                                                                         \
     X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"           \
-                    " WHERE rank > ?1 OR (rank = ?1 AND n > ?2) ORDER BY rank, n")                \
+                    " WHERE rank = ?1 AND n > ?2 UNION ALL"                                       \
+                    " SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"          \
+                    " WHERE rank > ?1 ORDER BY rank, n")                                          \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 
 enum {
-    /* Messages below this are not worth a compressor. */
-    COMPRESS_BYTES_MIN = 1024,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
 };
@@ -102,12 +100,6 @@ static void pump(struct sync *sync)
         }
         switch (step) {
         case SESSION_SEND:
-            if (message.len >= COMPRESS_BYTES_MIN)
-                rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session)
-                                                      ? RPC_ENCODING_ZSTD
-                                                      : RPC_ENCODING_GZIP);
-            else
-                rpc_call_set_encoding(sync->call, RPC_ENCODING_IDENTITY);
             rpc_call_send(sync->call, message);
             break;
         case SESSION_HALF_CLOSE:
@@ -274,6 +266,10 @@ static struct rpc_status run_call(struct sync *sync)
                                                      &events, sync);
     if (sync->call == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "the connection is gone");
+    /* For the whole call, since the headers that name it leave with the first
+     * message: zstd once this server has said, at an earlier sync, that it takes it. */
+    rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session) ? RPC_ENCODING_ZSTD
+                                                                               : RPC_ENCODING_GZIP);
     pump(sync);
     status = rpc_channel_run(sync->channel, is_closed, sync);
     if (!rpc_ok(&status) && !sync->closed) {

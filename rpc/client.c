@@ -173,6 +173,7 @@ static void take_first_block(rpc_call *call, bool ended)
         return;
     }
     call->headers_due = true;
+    fields->status_seen = false; /* only trailers have the status */
     if (fields->http_status == 200 && fields->content_type_ok && fields->encoding_known)
         return;
     if (fields->http_status != 200)

@@ -13,6 +13,8 @@
 enum {
     /* One TLS record's plaintext. */
     RECORD_BYTES = 16 * 1024,
+    /* A longer certificate counts as none. */
+    PEER_CERTIFICATE_BYTES_MAX = 16 * 1024,
 };
 
 /* ---- Birth and death ----------------------------------------------------- */
@@ -30,7 +32,7 @@ rpc_conn *conn_new(const struct conn_role *role, struct rpc_clock clock, size_t 
     conn->message_bytes_max = message_bytes_max;
     rpc_buffer_init(&conn->plain, CONN_PLAIN_BYTES_MAX);
     rpc_buffer_init(&conn->inflated, message_bytes_max);
-    rpc_buffer_init(&conn->peer_certificate, CONN_OUT_BYTES_MAX);
+    rpc_buffer_init(&conn->peer_certificate, PEER_CERTIFICATE_BYTES_MAX);
     queue_init(&conn->out, CONN_OUT_BYTES_MAX);
     conn->now_ms = clock.now_ms(clock.context);
     conn->handshake_due_ms = conn->now_ms + CONN_HANDSHAKE_MS;
@@ -296,9 +298,8 @@ static bool session_over(const rpc_conn *conn)
 
 struct rpc_bytes rpc_conn_pending(rpc_conn *conn)
 {
-    bool waiting = queue_len(&conn->out) > 0;
-
-    if (!waiting) {
+    conn_run_due(conn);
+    if (queue_len(&conn->out) == 0) {
         collect(conn);
         if (conn->plain.len > 0)
             encrypt(conn);

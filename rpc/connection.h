@@ -50,8 +50,11 @@ enum {
     /* Frames queued other than DATA: a peer that provokes answers and reads
      * none of them. */
     CONN_CONTROL_FRAMES_MAX = 2000,
-    /* Frames in a row that carry nothing (PING, SETTINGS, empty DATA, ...). */
+    /* Frames in a row that carry nothing (PING, SETTINGS, empty DATA, ...),
+     * within CONN_IDLE_FRAMES_MS: floods that cost the peer little. A client
+     * that keeps a silent call alive sends a few a minute. */
     CONN_IDLE_FRAMES_MAX = 1000,
+    CONN_IDLE_FRAMES_MS = 60 * 1000,
     /* Header blocks are dropped over RPC_HEADER_BYTES_MAX, and no longer looked
      * at over this: references into the HPACK table are cheap to send. */
     CONN_HEADER_BYTES_HARD_MAX = 8 * RPC_HEADER_BYTES_MAX,
@@ -135,6 +138,7 @@ struct rpc_conn {
     int64_t write_moved_ms;   /* out got its first byte, or the driver sent some */
     int64_t window_moved_ms;  /* the same for the calls' outboxes */
     unsigned idle_frames;
+    int64_t idle_since_ms; /* when the first of them came */
     bool draining;
     bool goaway_received;
 

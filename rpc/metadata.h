@@ -60,9 +60,10 @@ void headers_deinit(struct headers *headers);
 
 /* name and value are string literals. */
 void headers_add_literal(struct headers *headers, const char *name, const char *value);
-/* name is a literal; a value that changes from call to call stays out of the
- * compression table. */
+/* name is a literal. */
 void headers_add_value(struct headers *headers, const char *name, struct rpc_bytes value);
+/* The same for a value that differs from call to call: it stays out of HPACK's
+ * table, where it would drive out what repeats. */
 void headers_add_passing(struct headers *headers, const char *name, struct rpc_bytes value);
 /* Once per block. False: no memory. */
 bool headers_add_metadata(struct headers *headers, const struct metadata *metadata);

@@ -35,7 +35,9 @@ static inline size_t queue_len(const struct queue *queue)
 
 static inline struct rpc_bytes queue_view(const struct queue *queue)
 {
-    return rpc_bytes_view(queue->buffer.data + queue->head, queue_len(queue));
+    const uint8_t *data = queue->buffer.data;
+
+    return rpc_bytes_view(data != NULL ? data + queue->head : NULL, queue_len(queue));
 }
 
 /* Forgets the content and gives the memory back. */

@@ -80,6 +80,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 /* A frame that carries nothing. Many of them in a row are an attack. */
 static void count_idle_frame(rpc_conn *conn)
 {
+    if (conn->idle_frames == 0 || conn->now_ms - conn->idle_since_ms > CONN_IDLE_FRAMES_MS) {
+        conn->idle_frames = 0;
+        conn->idle_since_ms = conn->now_ms;
+    }
     if (++conn->idle_frames == CONN_IDLE_FRAMES_MAX)
         nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
 }

@@ -45,7 +45,4 @@ uint64_t tls_conn_handshake_received(const struct tls_conn *conn);
 void tls_conn_peer_certificate(struct tls_conn *conn, struct rpc_buffer *der_out,
                                bool *foreign_out);
 
-/* True of "192.0.2.1" and "2001:db8::1". */
-bool tls_host_is_address(const char *host);
-
 #endif

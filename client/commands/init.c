@@ -6,6 +6,7 @@
 #include "command.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -39,6 +40,18 @@ static void remove_database(const char *path)
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
         if (snprintf(name, sizeof name, "%s%s", path, endings[i]) < (int)sizeof name)
             unlink(name);
+}
+
+/* The file will hold a private key: nobody else's to read. SQLite gives its
+ * companions the same mode. */
+static struct outpost_status make_file(const char *path)
+{
+    int descriptor = open(path, O_CREAT | O_EXCL | O_RDWR, 0600);
+
+    if (descriptor < 0)
+        return command_fail(OUTPOST_IO, "cannot make %s: %s", path, strerror(errno));
+    close(descriptor);
+    return command_ok();
 }
 
 static struct outpost_status enrol(struct command *command, const char *ca_pem)
@@ -82,7 +95,10 @@ struct outpost_status command_init(struct command *command)
     status = read_ca(command->ca, ca_pem);
     if (status.code != OUTPOST_OK)
         return status;
-    status = enrol(command, ca_pem);
+    if (made_here)
+        status = make_file(command->db);
+    if (status.code == OUTPOST_OK)
+        status = enrol(command, ca_pem);
     if (status.code != OUTPOST_OK && made_here)
         remove_database(command->db);
     return status;

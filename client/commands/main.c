@@ -5,12 +5,14 @@
  */
 #include "command.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct entry {
     const char *name;
@@ -75,6 +77,9 @@ struct outpost_status command_open(struct command *command, outpost **outpost_ou
 {
     struct outpost_options options;
 
+    if (access(command->db, F_OK) != 0)
+        return command_fail(OUTPOST_BAD_INPUT, "%s: %s; outpost init makes a database", command->db,
+                            strerror(errno));
     outpost_options_init_default(&options);
     options.path = command->db;
     options.app_version = "outpost 0.1";

@@ -59,24 +59,13 @@ void record_json_add(json_t *object, const struct record_type *type, const struc
             record_json_value(&type->fields[i], record_body_find(body, type->fields[i].number)));
 }
 
-struct rpc_status record_json_name(struct command *command, const struct record_type *type,
-                                   const struct record_uuid *id, json_t **name_out)
+json_t *record_json_name(const struct record_type *type, const struct record_body *body)
 {
-    struct store_record_get get = {.key = {.type = type->number, .id = *id}};
-    struct rpc_status status = command_run(command, &get.request, STORE_RECORD_GET);
-    struct record_body body;
-
-    if (rpc_ok(&status) && get.found && record_body_parse(rpc_buffer_view(&get.body), &body)) {
-        for (size_t i = 0; i < type->field_count; i++) {
-            if (type->fields[i].kind != RECORD_KIND_STRING)
-                continue;
-            *name_out = record_json_value(&type->fields[i],
-                                          record_body_find(&body, type->fields[i].number));
-            break;
-        }
-    }
-    rpc_buffer_deinit(&get.body);
-    return status;
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].kind == RECORD_KIND_STRING)
+            return record_json_value(&type->fields[i],
+                                     record_body_find(body, type->fields[i].number));
+    return json_string("");
 }
 
 /* ---- From text ------------------------------------------------------------ */

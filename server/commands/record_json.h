@@ -16,10 +16,8 @@ void record_json_add(json_t *object, const struct record_type *type,
 /* A value as JSON; value NULL gives the kind's zero. */
 json_t *record_json_value(const struct record_field *field, const struct wire_field *value);
 
-/* The first text field of a global record: what people call it. name_out stays
- * as it is when there is no such record. */
-struct rpc_status record_json_name(struct command *command, const struct record_type *type,
-                                   const struct record_uuid *id, json_t **name_out);
+/* The first text field of a global record: what people call it. */
+json_t *record_json_name(const struct record_type *type, const struct record_body *body);
 
 /* Reads one FIELD=VALUE into a body; text and ids are copied to the arena. */
 struct rpc_status record_json_set(const struct record_type *type, const char *assignment,

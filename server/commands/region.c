@@ -3,6 +3,7 @@
  * outpostd region and outpostd facility: the global records, by the tables of
  * the schema.
  */
+#include "global_read.h"
 #include "global_write.h"
 #include "record_json.h"
 
@@ -10,44 +11,29 @@ enum { ADD_ARENA_BYTES = 1024 * 1024 };
 
 /* ---- list ----------------------------------------------------------------- */
 
-static void add_row(json_t *rows, const struct record_type *type, const char *id_name,
-                    struct rpc_bytes record)
-{
-    struct record_image image;
-    struct record_body body;
+struct listing {
+    json_t *rows;
+    const struct record_type *type;
+    const char *id_name;
+};
 
-    if (!record_image_parse(record, &image) || image.key.type != type->number ||
-        !record_body_parse(image.body, &body))
-        return;
+static void add_row(void *context, const struct record_image *image, const struct record_body *body)
+{
+    struct listing *listing = context;
     json_t *row = json_object();
-    json_object_set_new(row, id_name, command_id_json(&image.key.id));
-    record_json_add(row, type, &body);
-    json_array_append_new(rows, row);
+
+    json_object_set_new(row, listing->id_name, command_id_json(&image->key.id));
+    record_json_add(row, listing->type, body);
+    json_array_append_new(listing->rows, row);
 }
 
-/* Pages through the global records; each page is decoded and let go. */
 static struct rpc_status list(struct command *command, const struct record_type *type,
                               const char *rows_name, const char *id_name)
 {
-    json_t *rows = json_array();
-    struct record_key after = {.type = 0};
-    bool at_end = false;
-    struct rpc_status status = rpc_status_ok();
+    struct listing listing = {json_array(), type, id_name};
 
-    json_object_set_new(command->result, rows_name, rows);
-    while (rpc_ok(&status) && !at_end) {
-        struct store_page page = {.snapshot = true, .after = after};
-        struct wire_field field;
-        status = command_run(command, &page.request, STORE_PAGE);
-        struct wire_reader reader = wire_reader_over(rpc_buffer_view(&page.encoded));
-        while (rpc_ok(&status) && wire_read(&reader, &field) == WIRE_FIELD)
-            add_row(rows, type, id_name, field.bytes);
-        at_end = page.at_end || page.row_count == 0;
-        if (!at_end)
-            after = page.rows[page.row_count - 1].key;
-        store_page_deinit(&page);
-    }
-    return status;
+    json_object_set_new(command->result, rows_name, listing.rows);
+    return global_read(command, type, add_row, &listing);
 }
 
 /* ---- add ------------------------------------------------------------------ */

@@ -165,6 +165,8 @@ static const struct rpc_metadata_list no_metadata = {0};
 
 static bool contains(const struct rpc_buffer *buffer, struct rpc_bytes part)
 {
+    if (part.len == 0)
+        return true;
     for (size_t i = 0; i + part.len <= buffer->len; i++)
         if (memcmp(buffer->data + i, part.data, part.len) == 0)
             return true;
@@ -306,6 +308,43 @@ static bool metadata(rpc_channel *channel, const struct command *command)
     return passed;
 }
 
+typedef Outpost__Interop__V1__SleepersResponse sleepers_response;
+
+/* Asks until the server has said so; the test's own time limit ends it. */
+static void await_sleepers(rpc_channel *channel, bool (*seen)(const sleepers_response *response))
+{
+    bool done = false;
+
+    while (!done) {
+        Outpost__Interop__V1__EchoRequest request = OUTPOST__INTEROP__V1__ECHO_REQUEST__INIT;
+        struct call call;
+
+        call_init(&call, channel, SERVICE "Sleepers", no_metadata, 0);
+        call_unary(&call, &request.base);
+        sleepers_response *response =
+            outpost__interop__v1__sleepers_response__unpack(NULL, call.last.len, call.last.data);
+        done = !rpc_ok(&call.status) || (response != NULL && seen(response));
+        if (response != NULL)
+            outpost__interop__v1__sleepers_response__free_unpacked(response, NULL);
+        call_deinit(&call);
+    }
+}
+
+static bool none_sleeps(const sleepers_response *response)
+{
+    return response->begun == response->cancelled + response->expired;
+}
+
+static bool one_sleeps(const sleepers_response *response)
+{
+    return !none_sleeps(response);
+}
+
+static bool one_was_cancelled(const sleepers_response *response)
+{
+    return response->cancelled > 0 && none_sleeps(response);
+}
+
 static bool deadline(rpc_channel *channel, const struct command *command)
 {
     Outpost__Interop__V1__EchoRequest request = OUTPOST__INTEROP__V1__ECHO_REQUEST__INIT;
@@ -315,42 +354,9 @@ static bool deadline(rpc_channel *channel, const struct command *command)
     call_init(&call, channel, SERVICE "Sleep", no_metadata, 100);
     call_unary(&call, &request.base);
     bool passed = call.status.code == RPC_DEADLINE_EXCEEDED;
+    await_sleepers(channel, none_sleeps);
     call_deinit(&call);
     return passed;
-}
-
-/* Asks until the server has said so; the test's own time limit ends it. */
-static void await_sleepers(rpc_channel *channel,
-                           bool (*enough)(const Outpost__Interop__V1__SleepersResponse *response,
-                                          unsigned before),
-                           unsigned before)
-{
-    bool seen = false;
-
-    while (!seen) {
-        Outpost__Interop__V1__EchoRequest request = OUTPOST__INTEROP__V1__ECHO_REQUEST__INIT;
-        struct call call;
-
-        call_init(&call, channel, SERVICE "Sleepers", no_metadata, 0);
-        call_unary(&call, &request.base);
-        Outpost__Interop__V1__SleepersResponse *response =
-            outpost__interop__v1__sleepers_response__unpack(NULL, call.last.len, call.last.data);
-        seen = response != NULL && enough(response, before);
-        if (response != NULL)
-            outpost__interop__v1__sleepers_response__free_unpacked(response, NULL);
-        call_deinit(&call);
-    }
-}
-
-static bool sleeps(const Outpost__Interop__V1__SleepersResponse *response, unsigned before)
-{
-    return response->begun > response->cancelled + response->expired + before;
-}
-
-static bool none_sleeps(const Outpost__Interop__V1__SleepersResponse *response, unsigned before)
-{
-    return response->cancelled > before &&
-           response->begun == response->cancelled + response->expired;
 }
 
 static bool cancel(rpc_channel *channel, const struct command *command)
@@ -362,10 +368,10 @@ static bool cancel(rpc_channel *channel, const struct command *command)
     call_init(&call, channel, SERVICE "Sleep", no_metadata, 0);
     send_packed(call.rpc, &request.base);
     rpc_call_half_close(call.rpc);
-    await_sleepers(channel, sleeps, 0);
+    await_sleepers(channel, one_sleeps);
     rpc_call_cancel(call.rpc);
     rpc_channel_run(channel, is_closed, &call);
-    await_sleepers(channel, none_sleeps, 0);
+    await_sleepers(channel, one_was_cancelled);
     bool passed = call.status.code == RPC_CANCELLED;
     call_deinit(&call);
     return passed;

@@ -14,8 +14,9 @@
 #include <getopt.h>
 #include <signal.h>
 
-/* One call; only Generate needs more than the call itself. */
+/* One call, and what Generate and Sleep remember of it. */
 struct echo_call {
+    bool asleep;
     Outpost__Interop__V1__GenerateRequest generate;
     uint32_t generated;
 };
@@ -142,17 +143,22 @@ static void on_metadata(void *context, rpc_call *call, struct rpc_bytes message)
 
 static void on_sleep(void *context, rpc_call *call, struct rpc_bytes message)
 {
-    (void)context, (void)call, (void)message;
+    struct echo_call *state = context;
+
+    (void)call, (void)message;
+    state->asleep = true;
     sleepers.begun++;
 }
 
 static void on_sleep_close(void *context, rpc_call *call, const struct rpc_status *status,
                            struct rpc_metadata_list trailers)
 {
+    struct echo_call *state = context;
+
     (void)call, (void)trailers;
-    sleepers.cancelled += status->code == RPC_CANCELLED;
-    sleepers.expired += status->code == RPC_DEADLINE_EXCEEDED;
-    free(context);
+    sleepers.cancelled += state->asleep && status->code == RPC_CANCELLED;
+    sleepers.expired += state->asleep && status->code == RPC_DEADLINE_EXCEEDED;
+    free(state);
 }
 
 static void on_sleepers(void *context, rpc_call *call, struct rpc_bytes message)

@@ -8,3 +8,12 @@ target_link_libraries(device_fixture PRIVATE outpost_flags PUBLIC outpost_client
 
 outpost_unit_test(apply device_fixture)
 outpost_unit_test(device_history device_fixture)
+outpost_unit_test(schema device_fixture)
+outpost_unit_test(session device_fixture)
+outpost_unit_test(verify device_fixture)
+
+outpost_unit_test(outpost_command device_fixture)
+add_dependencies(outpost_command_test outpost)
+target_compile_definitions(outpost_command_test PRIVATE
+  OUTPOST_PROGRAM="$<TARGET_FILE:outpost>"
+  SYNTHEA_SAMPLE="${PROJECT_SOURCE_DIR}/tests/data/synthea")

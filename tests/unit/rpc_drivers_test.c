@@ -282,19 +282,27 @@ static void test_cancelled_while_waiting(void)
     stop_server();
 }
 
-/* A silent call is kept alive by PINGs; a silent peer is given up. */
-static void test_stall(void)
+/* A port of our own, whose address is server.address. */
+static int bind_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct tally tally = {0};
 
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     CU_ASSERT_FATAL(bind(fd, (struct sockaddr *)&address, sizeof address) == 0);
-    CU_ASSERT_FATAL(listen(fd, 1) == 0);
     getsockname(fd, (struct sockaddr *)&address, &len);
     snprintf(server.address, sizeof server.address, "127.0.0.1:%u", ntohs(address.sin_port));
+    return fd;
+}
+
+/* A peer that accepts and says nothing is given up. */
+static void test_stall(void)
+{
+    int fd = bind_port();
+    struct tally tally = {0};
+
+    CU_ASSERT_FATAL(listen(fd, 1) == 0);
     rpc_channel *channel = open_channel(&tally, 100);
     start_call(channel, "/t/Now", &tally);
     rpc_channel_run(channel, all_closed, &tally);
@@ -303,14 +311,16 @@ static void test_stall(void)
     close(fd);
 }
 
+/* A silent call of a live peer is kept, past the stall timeout: PINGs ask. The
+ * peer has two seconds to answer one. */
 static void test_kept_alive(void)
 {
     struct rpc_call_options options = {
-        .path = "/t/Never", .timeout_ms = 700, .events = {.on_close = on_client_close}};
+        .path = "/t/Never", .timeout_ms = 4500, .events = {.on_close = on_client_close}};
     struct tally tally = {.expected = 1};
 
     start_server();
-    rpc_channel *channel = open_channel(&tally, 200);
+    rpc_channel *channel = open_channel(&tally, 4000);
     options.context = &tally;
     rpc_call_send(rpc_client_call(rpc_channel_conn(channel), &options), rpc_bytes_view("", 0));
     struct rpc_status status = rpc_channel_run(channel, all_closed, &tally);
@@ -324,15 +334,17 @@ static void test_cannot_connect(void)
 {
     struct rpc_channel_options options;
     rpc_channel *channel = NULL;
+    int fd = bind_port();
 
     rpc_channel_options_init_default(&options);
-    options.address = server.address; /* of a server that has ended */
+    options.address = server.address; /* taken, and nobody listens */
     CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_UNAVAILABLE);
     options.address = "no-such-host.invalid:1";
     CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_UNAVAILABLE);
     options.address = "no port";
     CU_ASSERT_EQUAL(rpc_channel_open(&options, &channel).code, RPC_INVALID_ARGUMENT);
     CU_ASSERT_PTR_NULL(channel);
+    close(fd);
 }
 
 /* Freed before anything came, and refused addresses. */

@@ -5,23 +5,11 @@
  * hand, as no client library would send them, and what comes back is read frame
  * by frame. Header fields are plain HPACK literals.
  */
+#include "rpc_frames.h"
 #include "rpc_pair.h"
 #include "suite.h"
 
 #include <nghttp2/nghttp2.h>
-
-enum frame_type {
-    DATA = 0,
-    HEADERS = 1,
-    RST_STREAM = 3,
-    SETTINGS = 4,
-    PING = 6,
-    GOAWAY = 7,
-    WINDOW_UPDATE = 8,
-    CONTINUATION = 9,
-};
-
-enum { END_STREAM = 1, END_HEADERS = 4 };
 
 struct raw {
     rpc_conn *server;
@@ -58,47 +46,6 @@ static int64_t raw_now_ms(void *context)
 
 /* ---- Frames -------------------------------------------------------------- */
 
-static void put_frame(struct raw *raw, enum frame_type type, int flags, uint32_t stream,
-                      const void *payload, size_t len)
-{
-    const uint8_t head[9] = {
-        (uint8_t)(len >> 16),    (uint8_t)(len >> 8),    (uint8_t)len,
-        (uint8_t)type,           (uint8_t)flags,         (uint8_t)(stream >> 24),
-        (uint8_t)(stream >> 16), (uint8_t)(stream >> 8), (uint8_t)stream,
-    };
-
-    rpc_buffer_append(&raw->out, head, sizeof head);
-    rpc_buffer_append(&raw->out, payload, len);
-    CU_ASSERT_FALSE_FATAL(raw->out.failed);
-}
-
-static void put_field(struct rpc_buffer *block, const char *name, const char *value)
-{
-    const uint8_t name_head[2] = {0, (uint8_t)strlen(name)};
-    size_t len = strlen(value);
-
-    rpc_buffer_append(block, name_head, 2);
-    rpc_buffer_append(block, name, strlen(name));
-    if (len < 127) {
-        const uint8_t value_head = (uint8_t)len;
-        rpc_buffer_append(block, &value_head, 1);
-    } else { /* an HPACK integer with a 7-bit prefix */
-        uint8_t head[4] = {127};
-        size_t rest = len - 127;
-        size_t head_len = 1;
-        for (; rest >= 128; rest >>= 7)
-            head[head_len++] = (uint8_t)(rest & 127) | 128;
-        head[head_len++] = (uint8_t)rest;
-        rpc_buffer_append(block, head, head_len);
-    }
-    rpc_buffer_append(block, value, len);
-}
-
-struct field {
-    const char *name;
-    const char *value;
-};
-
 /* A request whose fields replace or add to the usual ones. */
 static void put_request(struct raw *raw, uint32_t stream, int flags, const struct field *fields,
                         size_t count)
@@ -124,7 +71,7 @@ static void put_request(struct raw *raw, uint32_t stream, int flags, const struc
         if (!is_usual)
             put_field(&block, fields[j].name, fields[j].value);
     }
-    put_frame(raw, HEADERS, flags | END_HEADERS, stream, block.data, block.len);
+    put_frame(&raw->out, HEADERS, flags | END_HEADERS, stream, block.data, block.len);
     rpc_buffer_deinit(&block);
 }
 
@@ -134,7 +81,7 @@ static void put_message(struct raw *raw, uint32_t stream, int flags, int compres
     uint8_t framed[300] = {(uint8_t)compressed, 0, 0, 0, (uint8_t)strlen(text)};
 
     memcpy(framed + 5, text, strlen(text));
-    put_frame(raw, DATA, flags, stream, framed, 5 + strlen(text));
+    put_frame(&raw->out, DATA, flags, stream, framed, 5 + strlen(text));
 }
 
 /* ---- The exchange -------------------------------------------------------- */
@@ -236,7 +183,7 @@ static void raw_init(struct raw *raw)
     raw->server = rpc_server_conn_new(&options);
     CU_ASSERT_PTR_NOT_NULL_FATAL(raw->server);
     rpc_buffer_append(&raw->out, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24);
-    put_frame(raw, SETTINGS, 0, 0, NULL, 0);
+    put_frame(&raw->out, SETTINGS, 0, 0, NULL, 0);
 }
 
 static void raw_deinit(struct raw *raw)
@@ -304,7 +251,7 @@ static void test_oversize_by_prefix(void)
 
     raw_init(&raw);
     put_request(&raw, 1, 0, NULL, 0);
-    put_frame(&raw, DATA, 0, 1, prefix, sizeof prefix);
+    put_frame(&raw.out, DATA, 0, 1, prefix, sizeof prefix);
     raw_feed(&raw);
     raw_read(&raw);
     CU_ASSERT_EQUAL(raw.side.status.code, RPC_RESOURCE_EXHAUSTED);
@@ -321,7 +268,7 @@ static void test_cut_off_message(void)
 
     raw_init(&raw);
     put_request(&raw, 1, 0, NULL, 0);
-    put_frame(&raw, DATA, END_STREAM, 1, part, sizeof part);
+    put_frame(&raw.out, DATA, END_STREAM, 1, part, sizeof part);
     raw_feed(&raw);
     raw_read(&raw);
     CU_ASSERT_EQUAL(raw.side.status.code, RPC_INTERNAL);
@@ -357,9 +304,9 @@ static void test_continuation_flood(void)
     struct raw raw;
 
     raw_init(&raw);
-    put_frame(&raw, HEADERS, 0, 1, NULL, 0);
+    put_frame(&raw.out, HEADERS, 0, 1, NULL, 0);
     for (int i = 0; i < 100; i++)
-        put_frame(&raw, CONTINUATION, 0, 1, NULL, 0);
+        put_frame(&raw.out, CONTINUATION, 0, 1, NULL, 0);
     struct rpc_status status = raw_feed(&raw);
     raw_read(&raw);
     CU_ASSERT_FALSE(rpc_ok(&status));
@@ -387,7 +334,7 @@ static void test_ping_flood_unread(void)
 
     raw_init(&raw);
     for (int i = 0; i < 5000; i++)
-        put_frame(&raw, PING, 0, 0, "12345678", 8);
+        put_frame(&raw.out, PING, 0, 0, "12345678", 8);
     assert_shown_the_door(&raw);
 }
 
@@ -398,7 +345,7 @@ static void test_ping_flood_read(void)
 
     raw_init(&raw);
     for (int i = 0; i < 5000 && !rpc_conn_done(raw.server); i++) {
-        put_frame(&raw, PING, 0, 0, "12345678", 8);
+        put_frame(&raw.out, PING, 0, 0, "12345678", 8);
         raw_feed(&raw);
         struct rpc_bytes pending = rpc_conn_pending(raw.server);
         rpc_conn_sent(raw.server, pending.len);
@@ -414,7 +361,7 @@ static void test_settings_flood(void)
 
     raw_init(&raw);
     for (int i = 0; i < 5000; i++)
-        put_frame(&raw, SETTINGS, 0, 0, NULL, 0);
+        put_frame(&raw.out, SETTINGS, 0, 0, NULL, 0);
     assert_shown_the_door(&raw);
 }
 
@@ -425,7 +372,7 @@ static void test_empty_data_flood(void)
     raw_init(&raw);
     put_request(&raw, 1, 0, NULL, 0);
     for (int i = 0; i < 5000; i++)
-        put_frame(&raw, DATA, 0, 1, NULL, 0);
+        put_frame(&raw.out, DATA, 0, 1, NULL, 0);
     assert_shown_the_door(&raw);
 }
 
@@ -437,7 +384,7 @@ static void test_rapid_reset(void)
     raw_init(&raw);
     for (uint32_t stream = 1; stream < 2 * 5000; stream += 2) {
         put_request(&raw, stream, 0, NULL, 0);
-        put_frame(&raw, RST_STREAM, 0, stream, cancel, sizeof cancel);
+        put_frame(&raw.out, RST_STREAM, 0, stream, cancel, sizeof cancel);
     }
     assert_shown_the_door(&raw);
 }
@@ -474,7 +421,7 @@ static void test_stream_flood(void)
     raw_init(&raw);
     raw_feed(&raw);
     raw_read(&raw);
-    put_frame(&raw, SETTINGS, 1, 0, NULL, 0);
+    put_frame(&raw.out, SETTINGS, 1, 0, NULL, 0);
     put_300_requests(&raw);
     assert_shown_the_door(&raw);
     CU_ASSERT_EQUAL(raw.side.opened, RPC_CALLS_MAX);
@@ -492,12 +439,12 @@ static void test_begun_messages(void)
     raw_init(&raw);
     for (uint32_t stream = 1; stream < 2 * RPC_CALLS_MAX; stream += 2) {
         put_request(&raw, stream, 0, NULL, 0);
-        put_frame(&raw, DATA, 0, stream, prefix, sizeof prefix);
+        put_frame(&raw.out, DATA, 0, stream, prefix, sizeof prefix);
     }
     raw_feed(&raw);
     for (int round = 0; round < 60 && raw.side.closes == 0; round++) {
         for (uint32_t stream = 1; stream < 2 * RPC_CALLS_MAX; stream += 2) {
-            put_frame(&raw, DATA, 0, stream, body, sizeof body);
+            put_frame(&raw.out, DATA, 0, stream, body, sizeof body);
             raw_feed(&raw);
             fed += sizeof body;
             raw_read(&raw);

@@ -36,8 +36,9 @@ struct pair {
     rpc_conn *server;
     int64_t now_ms;
     uint64_t random;
-    size_t piece_max; /* 0: whole writes */
-    bool client_deaf; /* takes nothing from the server */
+    size_t piece_max;   /* 0: whole writes */
+    uint64_t carried;   /* bytes that crossed, both ways */
+    uint64_t damage_at; /* the one of them that is changed; 0: none */
     struct side server_side;
     struct side client_side;
 };
@@ -191,6 +192,9 @@ static inline bool pair_carry(struct pair *pair, rpc_conn *from, rpc_conn *to)
     if (piece == NULL)
         abort();
     memcpy(piece, pending.data, len);
+    if (pair->damage_at > pair->carried && pair->damage_at <= pair->carried + len)
+        piece[pair->damage_at - pair->carried - 1] ^= (uint8_t)(1 + pair_random(pair) % 255);
+    pair->carried += len;
     rpc_conn_sent(from, len);
     struct rpc_status status = rpc_conn_recv(to, rpc_bytes_view(piece, len));
     (void)status;
@@ -205,8 +209,7 @@ static inline void pair_settle(struct pair *pair)
 
     while (moved) {
         moved = pair_carry(pair, pair->client, pair->server);
-        if (!pair->client_deaf)
-            moved |= pair_carry(pair, pair->server, pair->client);
+        moved |= pair_carry(pair, pair->server, pair->client);
     }
 }
 

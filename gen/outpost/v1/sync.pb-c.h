@@ -410,7 +410,8 @@ struct  Outpost__V1__PushResult
    */
   ProtobufCBinaryData receipt;
   /*
-   * The device's new cursor, if any; keep it durably with these answers.
+   * The device's new cursor, left out when unchanged; keep it durably with
+   * these answers.
    */
   ProtobufCBinaryData cursor;
 };
@@ -495,7 +496,8 @@ struct  Outpost__V1__CaughtUp
 {
   ProtobufCMessage base;
   /*
-   * The device's new cursor; keep it durably.
+   * The device's new cursor, left out when it is the last one that the device
+   * was given or presented; keep it durably.
    */
   ProtobufCBinaryData cursor;
   /*

@@ -67,7 +67,8 @@ const struct rpc_metadata *rpc_metadata_find(struct rpc_metadata_list list, cons
 /* ---- TLS ---------------------------------------------------------------- */
 
 /* A TLS context, shared by the connections that are made with it; it may be
- * freed while they live. Always TLS 1.3, ALPN "h2". */
+ * freed while they live. Always TLS 1.3, ALPN "h2". A server's may be shared by
+ * threads; a client's belongs to one. */
 typedef struct rpc_tls rpc_tls;
 
 struct rpc_tls_options {
@@ -147,7 +148,8 @@ void rpc_call_half_close(rpc_call *call);
 /* Client: ends the call with CANCELLED, at both ends. */
 void rpc_call_cancel(rpc_call *call);
 
-/* Server: adds to the initial metadata; before the first message. */
+/* Server: adds to the initial metadata; before the first message. Names are
+ * lower case, not the protocol's own ("grpc-"); values as in rpc_metadata. */
 void rpc_call_add_metadata(rpc_call *call, const char *name, struct rpc_bytes value);
 /* Server: adds to the trailing metadata; before finish. */
 void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes value);
@@ -182,7 +184,7 @@ struct rpc_server_options {
     size_t method_count;
     rpc_tls *tls; /* NULL: plain HTTP/2 with prior knowledge */
     struct rpc_clock clock;
-    size_t message_bytes_max; /* of a received message */
+    size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
 };
 
 void rpc_server_options_init_default(struct rpc_server_options *options);
@@ -196,8 +198,8 @@ struct rpc_client_options {
     const char *authority; /* "host:port", for :authority, SNI and the certificate's name */
     rpc_tls *tls;          /* NULL: plain HTTP/2 with prior knowledge */
     struct rpc_clock clock;
-    size_t message_bytes_max;
-    const char *user_agent;
+    size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
+    const char *user_agent;   /* NULL: this runtime's own */
 };
 
 void rpc_client_options_init_default(struct rpc_client_options *options);
@@ -212,8 +214,9 @@ struct rpc_call_options {
     void *context;
 };
 
-/* Starts a call; it may be sent to at once. NULL: no memory, or the connection
- * is closed. */
+/* Starts a call; it may be sent to at once, and waits when the server admits no
+ * more calls for now. NULL: no memory, metadata that gRPC does not allow, or the
+ * connection is closed or drained. */
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
 
 /* ---- A connection and its driver ---------------------------------------- */

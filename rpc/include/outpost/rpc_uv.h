@@ -21,7 +21,8 @@ enum {
     RPC_UV_CONNECTIONS_MAX = 10000,
 };
 
-/* Listens. address is "HOST:PORT" or "[IPv6]:PORT"; port 0 picks one. */
+/* Listens. address is "HOST:PORT" or "[IPv6]:PORT"; port 0 picks one. A clock
+ * left empty in options is the loop's. */
 struct rpc_status rpc_uv_listen(uv_loop_t *loop, const char *address,
                                 const struct rpc_server_options *options,
                                 rpc_uv_listener **listener_out);
@@ -34,7 +35,8 @@ const char *rpc_uv_listener_address(const rpc_uv_listener *listener);
 void rpc_uv_listener_drain(rpc_uv_listener *listener, int64_t grace_ms, void (*done)(void *context),
                            void *context);
 
-/* After done was called, or before any connection. */
+/* After done was called; earlier it closes everything at once, and the memory
+ * goes when the loop has run the close callbacks. */
 void rpc_uv_listener_free(rpc_uv_listener *listener);
 
 #endif

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Goal: a database is made, upgraded and refused as schema.h says, and what one
+ * version does not know survives it (I9). Method: an older schema is the present
+ * one without a type and without some fields; both open the same file, and a
+ * server that knows everything looks at what comes back.
+ */
+#include "device_fixture.h"
+#include "suite.h"
+
+#include "apply.h"
+#include "outpost/v1/schema.gen.h"
+#include "schema.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+enum { TYPES_MAX = 16, FIELDS_MAX = 32, OLD_TYPE_LEFT_OUT = 13 };
+
+/* ---- An older schema ---------------------------------------------------------------- */
+
+static struct record_field old_fields[TYPES_MAX][FIELDS_MAX];
+static struct record_type old_types[TYPES_MAX];
+static char *old_sql[TYPES_MAX];
+static struct record_schema old_schema;
+
+/* Fields that the older schema does not have: a text, a number and an id. */
+static bool known_to_old(uint32_t type, uint32_t field)
+{
+    return type != 10 || (field != 9 && field != 18 && field != 16);
+}
+
+static void cut_line(char *sql, const char *name)
+{
+    char pattern[64];
+    char *line;
+
+    snprintf(pattern, sizeof pattern, "  %s ", name);
+    while ((line = strstr(sql, pattern)) != NULL) {
+        char *end = strchr(line, '\n') + 1;
+        memmove(line, end, strlen(end) + 1);
+    }
+}
+
+/* Takes a name out of the column lists, wherever a line was broken. */
+static void cut_name(char *sql, const char *name)
+{
+    char pattern[64];
+    char *at = sql;
+
+    snprintf(pattern, sizeof pattern, "%s,", name);
+    while ((at = strstr(at, pattern)) != NULL) {
+        if (at[-1] == ' ')
+            memset(at, ' ', strlen(pattern));
+        at++;
+    }
+}
+
+static void make_old_schema(void)
+{
+    const struct record_schema *now = &outpost_v1_schema;
+    size_t count = 0;
+
+    for (size_t i = 0; i < now->type_count; i++) {
+        const struct record_type *type = &now->types[i];
+        if (type->number == OLD_TYPE_LEFT_OUT)
+            continue;
+        old_types[count] = *type;
+        old_sql[count] = strdup(type->device_sql);
+        size_t fields = 0;
+        for (size_t j = 0; j < type->field_count; j++) {
+            if (known_to_old(type->number, type->fields[j].number)) {
+                old_fields[count][fields++] = type->fields[j];
+                continue;
+            }
+            cut_line(old_sql[count], type->fields[j].name);
+            cut_name(old_sql[count], type->fields[j].name);
+        }
+        /* Deleting a patient deletes its children: not those of a type that is not there. */
+        char *member = strstr(old_sql[count], "DELETE FROM blood_pressure");
+        if (member != NULL)
+            memset(member, ' ', (size_t)(strchr(member, ';') + 1 - member));
+        old_types[count].fields = old_fields[count];
+        old_types[count].field_count = fields;
+        old_types[count].device_sql = old_sql[count];
+        count++;
+    }
+    old_schema = (struct record_schema){
+        .revision = now->revision - 1, .types = old_types, .type_count = count};
+}
+
+static void free_old_schema(void)
+{
+    for (size_t i = 0; i < TYPES_MAX; i++) {
+        free(old_sql[i]);
+        old_sql[i] = NULL;
+    }
+}
+
+/* ---- Tests -------------------------------------------------------------------------------- */
+
+/* A device of yesterday holds, edits and gives back records of today's server
+ * unharmed; upgraded, it has them in its columns. */
+static void test_I9_unknown_fields_and_types_survive(void)
+{
+    struct mini_server *server = mini_server_new(&outpost_v1_schema);
+    struct record_key patient = patient_key(1), pressure = pressure_key(1, 0x11);
+    struct device device;
+
+    make_old_schema();
+    device_open(&device, 1, &old_schema);
+    server_patient(server, 1, "Asha");
+    server_text(server, &patient, 9, "unknown zone");
+    server_uint(server, &patient, 18, 1234);
+    server_text(server, &patient, 99, "of tomorrow");
+    server_pressure(server, 1, 0x11, 120, 80);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_same(&device, server);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_unknown_record"), 1);
+
+    app(&device, "UPDATE patient SET district = 'North'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_same(&device, server);
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 9), "unknown zone");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
+    CU_ASSERT_EQUAL(device.result.pulled, 0);
+
+    /* An edit is under way while the program is upgraded. */
+    app(&device, "UPDATE patient SET district = 'South'");
+    device_reopen(&device, &outpost_v1_schema);
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone || recorded_at_ms FROM patient"),
+                           "unknown zone1234");
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM outpost_base_patient"),
+                           "unknown zone");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_unknown_record"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 1);
+    app(&device, "UPDATE blood_pressure SET systolic_mmhg = 121 WHERE patient_id ="
+                 " x'01010101010101010101010101010101'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(server_field(server, &pressure, 1), "121");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 10), "South");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
+    expect_same(&device, server);
+    device_close(&device);
+    free_old_schema();
+    mini_server_free(server);
+}
+
+/* An app that saves with REPLACE writes every column it knows, and so empties
+ * what it does not: that must not become an edit. */
+static void test_I9_replace_keeps_unknown_fields(void)
+{
+    struct mini_server *server = mini_server_new(&outpost_v1_schema);
+    struct record_key patient = patient_key(1);
+    struct device device;
+
+    make_old_schema();
+    device_open(&device, 1, &old_schema);
+    server_patient(server, 1, "Asha");
+    server_text(server, &patient, 9, "unknown zone");
+    server_text(server, &patient, 99, "of tomorrow");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "INSERT OR REPLACE INTO patient (id, full_name, date_of_birth,"
+                 " registration_facility_id) SELECT id, 'Bina', date_of_birth,"
+                 " registration_facility_id FROM patient");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT length(outpost_unknown) FROM patient"), 0);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 1), "Bina");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 9), "unknown zone");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
+    expect_same(&device, server);
+    app(&device, "INSERT OR REPLACE INTO patient (id, full_name, date_of_birth,"
+                 " registration_facility_id) SELECT id, full_name, date_of_birth,"
+                 " registration_facility_id FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(device.result.pushed, 0);
+    expect_same(&device, server);
+    device_close(&device);
+    free_old_schema();
+    mini_server_free(server);
+}
+
+/* An older program on a newer database: a status, nothing touched. */
+static void test_newer_database_is_refused(void)
+{
+    struct device device;
+    struct store store;
+
+    make_old_schema();
+    device_open(&device, 1, &outpost_v1_schema);
+    CU_ASSERT_TRUE(store_open(&store, device.path, false, &old_schema));
+    CU_ASSERT_FALSE(schema_ensure(&store));
+    CU_ASSERT_EQUAL(store.status.code, OUTPOST_BAD_INPUT);
+    CU_ASSERT_PTR_NOT_NULL(strstr(store.status.message, "newer"));
+    store_close(&store);
+    device_close(&device);
+    free_old_schema();
+}
+
+static int refused_code(const char *path)
+{
+    struct outpost_options options;
+    outpost *opened;
+
+    outpost_options_init_default(&options);
+    options.path = path;
+    struct outpost_status status = outpost_open(&options, &opened);
+    if (status.code == OUTPOST_OK)
+        outpost_close(opened);
+    else
+        CU_ASSERT(strlen(status.message) > 0);
+    return status.code;
+}
+
+/* Not a database, a page torn, no file, no folder: each a status. */
+static void test_damaged_database_gives_a_status(void)
+{
+    char path[] = "/tmp/outpost-schema-XXXXXX";
+    int descriptor = mkstemp(path);
+    struct device device;
+
+    CU_ASSERT_FATAL(descriptor >= 0);
+    for (int i = 0; i < 1000; i++)
+        CU_ASSERT(write(descriptor, "not a database, ", 16) == 16);
+    close(descriptor);
+    CU_ASSERT_EQUAL(refused_code(path), OUTPOST_BAD_INPUT);
+    unlink(path);
+    CU_ASSERT_EQUAL(refused_code(path), OUTPOST_IO);
+    CU_ASSERT_EQUAL(refused_code("/no/such/folder/at all"), OUTPOST_IO);
+
+    device_open(&device, 1, &outpost_v1_schema);
+    app(&device, "PRAGMA wal_checkpoint(TRUNCATE)");
+    FILE *file = fopen(device.path, "r+b");
+    CU_ASSERT_FATAL(file != NULL);
+    fseek(file, 100, SEEK_SET); /* the first page's head, where the schema is */
+    for (int i = 0; i < 3000; i++)
+        fputc(0xee, file);
+    fclose(file);
+    CU_ASSERT_EQUAL(refused_code(device.path), OUTPOST_BAD_INPUT);
+    device_close(&device);
+}
+
+/* A lost state row is damage, too, and no abort. */
+static void test_lost_state_row_gives_a_status(void)
+{
+    struct session_check {
+        struct outpost_sync_options options;
+        struct outpost_sync_result result;
+    } sync;
+    struct outpost_options options;
+    struct device device;
+    outpost *opened;
+
+    device_open(&device, 1, &outpost_v1_schema);
+    outpost_options_init_default(&options);
+    options.path = device.path;
+    struct outpost_status status = outpost_open(&options, &opened);
+    CU_ASSERT_EQUAL_FATAL(status.code, OUTPOST_OK);
+    app(&device, "DELETE FROM outpost_state");
+    outpost_sync_options_init_default(&sync.options);
+    status = outpost_sync(opened, &sync.options, &sync.result);
+    CU_ASSERT_EQUAL(status.code, OUTPOST_BAD_INPUT);
+    outpost_close(opened);
+    device_close(&device);
+}
+
+/* Opening what is as it should be writes nothing. */
+static void test_opening_again_writes_nothing(void)
+{
+    struct device device;
+
+    device_open(&device, 1, &outpost_v1_schema);
+    int64_t before = app_number(&device, "PRAGMA data_version");
+    struct store store;
+    CU_ASSERT_TRUE(store_open(&store, device.path, false, &outpost_v1_schema));
+    CU_ASSERT_TRUE(schema_ensure(&store));
+    store_close(&store);
+    CU_ASSERT_EQUAL(app_number(&device, "PRAGMA data_version"), before);
+    device_close(&device);
+}
+
+/* A trigger that went missing or was changed is put right; what is the app's own
+ * stays. */
+static void test_own_triggers_are_mended_and_the_apps_kept(void)
+{
+    struct device device;
+
+    device_open(&device, 1, &outpost_v1_schema);
+    app(&device, "DROP TRIGGER outpost_patient_before_update");
+    app(&device, "DROP TRIGGER outpost_patient_after_insert");
+    app(&device, "CREATE TRIGGER outpost_patient_after_insert AFTER INSERT ON patient BEGIN"
+                 " SELECT 1; END");
+    app(&device, "CREATE INDEX by_name ON patient (full_name)");
+    app(&device, "CREATE TABLE mine (x)");
+    device_reopen(&device, &outpost_v1_schema);
+    app(&device, "INSERT INTO patient (full_name) VALUES ('Asha')");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 1);
+    app(&device, "DELETE FROM outpost_pending");
+    app(&device, "UPDATE patient SET zone = 'x'");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM sqlite_master WHERE name IN"
+                                        " ('by_name', 'mine')"),
+                    2);
+    device_close(&device);
+}
+
+/* The app's own triggers fire for pulled rows, as insert, update and delete; our
+ * writes are still not marked as edits. */
+static void test_apps_triggers_fire_for_pulled_rows(void)
+{
+    struct mini_server *server = mini_server_new(&outpost_v1_schema);
+    struct record_key patient = patient_key(1);
+    struct device device;
+
+    device_open(&device, 1, &outpost_v1_schema);
+    app(&device, "CREATE TABLE seen (what TEXT)");
+    for (int i = 0; i < 3; i++) {
+        static const char *const whats[] = {"INSERT", "UPDATE", "DELETE"};
+        app(&device,
+            "CREATE TRIGGER app_%d AFTER %s ON patient BEGIN INSERT INTO seen VALUES"
+            " ('%s'); END",
+            i, whats[i], whats[i]);
+    }
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    server_text(server, &patient, 9, "zone");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    mini_server_put(server, &patient, rpc_bytes_view(NULL, 0), true);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT group_concat(what) FROM seen"),
+                           "INSERT,UPDATE,DELETE");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 0);
+    expect_same(&device, server);
+    app(&device, "DROP TRIGGER app_0");
+    app(&device, "DROP TRIGGER app_1");
+    app(&device, "DROP TRIGGER app_2");
+    server_patient(server, 2, "Bina");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_TRUE(device.store.triggers_off);
+    expect_same(&device, server);
+    device_close(&device);
+    mini_server_free(server);
+}
+
+int main(void)
+{
+    static const struct suite_test tests[] = {
+        SUITE_TEST(test_I9_unknown_fields_and_types_survive),
+        SUITE_TEST(test_I9_replace_keeps_unknown_fields),
+        SUITE_TEST(test_newer_database_is_refused),
+        SUITE_TEST(test_damaged_database_gives_a_status),
+        SUITE_TEST(test_lost_state_row_gives_a_status),
+        SUITE_TEST(test_opening_again_writes_nothing),
+        SUITE_TEST(test_own_triggers_are_mended_and_the_apps_kept),
+        SUITE_TEST(test_apps_triggers_fire_for_pulled_rows),
+    };
+
+    return suite_run("schema", tests, sizeof tests / sizeof tests[0]);
+}

@@ -130,11 +130,6 @@ void outpost_close(outpost *device)
     free(device);
 }
 
-struct sqlite3 *outpost_database(outpost *device)
-{
-    return device->store.db;
-}
-
 struct outpost_status outpost_set_facility(outpost *device,
                                            const uint8_t facility_id[OUTPOST_ID_LEN])
 {

@@ -14,7 +14,10 @@
 enum { AUDIT_HASH_LEN = 16 };
 
 enum audit_kind {
-    AUDIT_RECORD = 1, /* a record changed */
+    AUDIT_RECORD = 1,  /* a record changed by a mutation */
+    AUDIT_LEFT = 2,    /* a family left the region, by a mutation of its root (R16) */
+    AUDIT_ENTERED = 3, /* a family entered it */
+    AUDIT_COPY = 4,    /* a record as it came with its family; there is no mutation */
 };
 
 struct audit_entry {

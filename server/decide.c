@@ -11,7 +11,7 @@
  *
  * Nothing here reads or writes anything but the set and the batch.
  */
-#include "push_set.h"
+#include "effects.h"
 
 #include <stdlib.h>
 
@@ -58,7 +58,7 @@ struct decision {
     struct push_record *record;
     struct push_family *family; /* NULL: a global record */
     struct push_known *known;
-    struct record_uuid region; /* where the record lives or will live */
+    struct scope_regions regions; /* where the record is, or would be made */
 };
 
 static const struct outcome accepted = {PUSH_MERGED, PUSH_REASON_NONE, 0};
@@ -122,18 +122,37 @@ static void decision_begin(struct decision *decision)
     decision->record = push_set_record(set, key, &added);
     if (!record_uuid_is_zero(&key->family))
         decision->family = push_set_family(set, &key->family, &added);
-    decision->region = decision->family == NULL    ? scope_global_region
-                       : decision->family->present ? decision->family->region
-                                                   : scope_global_region;
+    if (decision->family != NULL)
+        decision->regions = decision->family->regions;
+    else
+        scope_regions_add(&decision->regions, &scope_global_region);
 }
 
-/* R16 as far as a family lives in one region: that of its root's facility. */
-static bool new_family_region(struct decision *decision)
+/* The author's facility, where a new record leaves one empty. */
+static struct wire_field own_facility(const struct decision *decision, uint32_t number)
 {
-    struct record_uuid facility;
+    return (struct wire_field){
+        .number = number,
+        .type = WIRE_LEN,
+        .bytes = rpc_bytes_view(decision->batch->device.facility.bytes, RECORD_UUID_LEN),
+    };
+}
 
-    return push_root_facility(decision->set, decision->batch, decision->mutation, &facility) &&
-           push_region_of_facility(decision->set, &facility, &decision->region);
+/* The regions that a root which is not there yet would put its family in. */
+static struct outcome place_new_family(struct decision *decision)
+{
+    struct push_work *work = decision->set->work;
+    uint32_t home = decision->set->roles->root_facilities[0]->number;
+    struct wire_field own = own_facility(decision, home);
+    uint32_t field = 0;
+
+    if (!record_body_parse(decision->mutation->body, &work->arriving))
+        return quarantined(PUSH_REASON_MALFORMED, 0);
+    if (record_body_find(&work->arriving, home) == NULL && !record_body_set(&work->arriving, &own))
+        return quarantined(PUSH_REASON_TOO_LARGE, 0);
+    if (!effects_regions_of_root(decision->set, &work->arriving, &decision->regions, &field))
+        return quarantined(PUSH_REASON_UNKNOWN_FACILITY, field);
+    return accepted;
 }
 
 static bool root_exists(struct decision *decision)
@@ -143,6 +162,25 @@ static bool root_exists(struct decision *decision)
     const struct push_record *root = push_set_record(decision->set, &key, &added);
 
     return root != NULL && root->version > 0;
+}
+
+/* R15: what may be pushed is wider than what is sent: also of a family that has
+ * left the region in the meantime, so that pending work survives a move. */
+static bool may_write(const struct decision *decision)
+{
+    const struct scope_device *device = &decision->batch->device;
+    const struct record_uuid *regions[] = {&device->enrolment_region, &device->region};
+
+    if (scope_may_write(device, &decision->regions))
+        return true;
+    for (size_t i = 0; i < 2 && decision->family != NULL; i++) {
+        bool added = false;
+        const struct push_marker *marker =
+            push_set_marker(decision->set, regions[i], &decision->family->id, &added);
+        if (marker != NULL && marker->kind == PUSH_MARKER_LEFT)
+            return true;
+    }
+    return false;
 }
 
 /* Everything that can be said before looking at fields. */
@@ -162,16 +200,16 @@ static struct outcome admit(struct decision *decision)
         return quarantined(PUSH_REASON_NOT_ADMIN, 0);
     if (decision->record->version == 0 && mutation->base_version > 0)
         return retry(PUSH_REASON_UNKNOWN_BASE);
-    if (decision->family != NULL && !decision->family->present) {
+    if (decision->family != NULL && decision->family->regions.count == 0) {
         if (mutation->key.type != decision->set->roles->root->number)
             return retry(PUSH_REASON_PARENT_MISSING);
-        if (!new_family_region(decision))
-            return quarantined(PUSH_REASON_UNKNOWN_FACILITY,
-                               decision->set->roles->root_home->number);
+        struct outcome placed = place_new_family(decision);
+        if (placed.status != PUSH_MERGED)
+            return placed;
     } else if (decision->family != NULL && !root_exists(decision)) {
         return retry(PUSH_REASON_PARENT_MISSING);
     }
-    if (!scope_may_write(device, &decision->region))
+    if (!may_write(decision))
         return quarantined(PUSH_REASON_NOT_YOURS, 0);
     return accepted;
 }
@@ -202,11 +240,7 @@ static void fill(const struct decision *decision, struct merge_result *merged)
         if (type->fields[i].fill != RECORD_FILL_DEVICE_FACILITY ||
             record_body_find(&merged->record.body, type->fields[i].number) != NULL)
             continue;
-        struct wire_field field = {
-            .number = type->fields[i].number,
-            .type = WIRE_LEN,
-            .bytes = rpc_bytes_view(decision->batch->device.facility.bytes, RECORD_UUID_LEN),
-        };
+        struct wire_field field = own_facility(decision, type->fields[i].number);
         if (record_body_set(&merged->record.body, &field))
             merged->as_sent = false;
     }
@@ -229,6 +263,24 @@ static struct outcome check_merged(const struct decision *decision,
     return quarantined(merged->others_since && !authors_own ? PUSH_REASON_MERGE_INVALID
                                                             : (enum push_reason)verdict.problem,
                        verdict.field);
+}
+
+/* R16: a root's body says where its family is. regions become those after the
+ * mutation; false: it names a facility that is not known. */
+static struct outcome place_merged(const struct decision *decision,
+                                   const struct merge_result *merged,
+                                   struct scope_regions *after_out)
+{
+    const struct push_set *set = decision->set;
+    uint32_t field = 0;
+
+    *after_out = decision->regions;
+    if (decision->type != set->roles->root || decision->family->regions.count == 0 ||
+        !push_names_facility(set->roles, decision->mutation))
+        return accepted;
+    if (!effects_regions_of_root(decision->set, &merged->record.body, after_out, &field))
+        return quarantined(PUSH_REASON_UNKNOWN_FACILITY, field);
+    return accepted;
 }
 
 /* ---- Writing into the set ------------------------------------------------ */
@@ -277,7 +329,7 @@ static bool add_conflict(struct decision *decision)
     for (size_t i = 0; i < merged->clash_count; i++)
         encode_clash(decision, &merged->clashes[i]);
     *conflict = (struct push_conflict){
-        .region = decision->region,
+        .region = decision->regions.ids[0],
         .key = decision->mutation->key,
         .mutation_id = decision->item->id,
         .device = decision->batch->device.device_id,
@@ -309,81 +361,26 @@ static bool add_quarantine(struct decision *decision)
     return decision->item->bytes.len == 0 || entry->mutation.data != NULL;
 }
 
-/* I3: the next seq of the region, and the log entry that has it. */
-static bool add_log(struct decision *decision, struct push_region *region)
-{
-    struct push_set *set = decision->set;
-    struct push_log *log = arena_alloc(&set->arena, sizeof *log);
-
-    if (log == NULL)
-        return false;
-    log->region = region->id;
-    log->entry = (struct audit_entry){
-        .seq = ++region->last_seq,
-        .kind = AUDIT_RECORD,
-        .key = decision->mutation->key,
-        .version = decision->record->version,
-        .stamp = decision->record->stamp,
-        .mutation_id = decision->item->id,
-        .device = decision->batch->device.device_id,
-        .received_at_ms = decision->batch->now_ms,
-    };
-    audit_hash(set->hasher, region->last_hash, &log->entry, log->hash);
-    memcpy(region->last_hash, log->hash, AUDIT_HASH_LEN);
-    log->mutation = arena_dup(&set->arena, decision->item->bytes);
-    *set->logs_end = log;
-    set->logs_end = &log->next;
-    decision->record->seq = region->last_seq;
-    region->present = true;
-    region->dirty = true;
-    return log->mutation.data != NULL;
-}
-
-static void digest_take_out(struct push_region *region, const struct push_record *record)
-{
-    if (record->version == 0 || record->deleted)
-        return;
-    region->records--;
-    region->digest -= record_digest_share(record->key.type, &record->key.id, record->stamp);
-}
-
-static void digest_put_in(struct push_region *region, const struct push_record *record)
-{
-    if (record->deleted)
-        return;
-    region->records++;
-    region->digest += record_digest_share(record->key.type, &record->key.id, record->stamp);
-}
-
-static bool commit_merged(struct decision *decision)
+static bool commit_merged(struct decision *decision, const struct scope_regions *after)
 {
     struct push_set *set = decision->set;
     struct push_work *work = set->work;
     struct push_record *record = decision->record;
     const struct merge_record *merged = &work->merged.record;
-    bool added = false;
-    struct push_region *region = push_set_region(set, &decision->region, &added);
+    struct effects_before before = {record->version, record->deleted, record->stamp};
+    struct effects_cause cause = {decision->item, &decision->batch->device,
+                                  decision->batch->now_ms};
 
-    if (region == NULL)
-        return false;
-    digest_take_out(region, record);
     rpc_buffer_clear(&work->past);
     past_encode(&merged->past, &work->past);
     record->version = merged->version;
     record->deleted = merged->deleted;
-    record->region = decision->region;
     record->body = arena_dup(&set->arena, rpc_buffer_view(&work->body));
     record->past = arena_dup(&set->arena, rpc_buffer_view(&work->past));
     record->stamp = record_stamp(set->hasher, record->version, record->deleted, record->body);
-    record->dirty = true;
-    digest_put_in(region, record);
-    if (decision->family != NULL && !decision->family->present) {
-        decision->family->present = true;
-        decision->family->region = decision->region;
-        decision->family->dirty = true;
-    }
-    return !work->past.failed && (work->body.len == 0 || record->body.data != NULL) &&
-           add_log(decision, region);
+    return !work->past.failed && record->body.len == work->body.len &&
+           record->past.len == work->past.len &&
+           effects_write(set, decision->family, record, &before, after, &cause);
 }
 
 /* ---- One item ----------------------------------------------------------- */
@@ -417,7 +414,10 @@ static struct outcome merge_item(struct decision *decision)
         return quarantined(PUSH_REASON_TOO_LARGE, 0);
     fill(decision, &work->merged);
 
+    struct scope_regions after;
     struct outcome outcome = check_merged(decision, &work->merged);
+    if (outcome.status == PUSH_MERGED)
+        outcome = place_merged(decision, &work->merged, &after);
     rpc_buffer_clear(&work->body);
     record_body_encode(&work->merged.record.body, &work->body);
     if (outcome.status == PUSH_MERGED && work->body.len > RECORD_BODY_BYTES_MAX)
@@ -429,8 +429,9 @@ static struct outcome merge_item(struct decision *decision)
         set->failed = true;
     if (!work->merged.changed)
         return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
-    if (!commit_merged(decision))
+    if (!commit_merged(decision, &after))
         set->failed = true;
+    decision->regions = after;
     if (is_fast_forward(decision, stamp_before, version_before))
         outcome.status = PUSH_APPLIED;
     return outcome;
@@ -485,6 +486,19 @@ static void put_answer(struct push_batch *batch, struct push_work *work, struct 
     wire_put_message(&batch->result, RESULT_ANSWERS, rpc_buffer_view(&work->answer));
 }
 
+static void note_applied(const struct decision *decision)
+{
+    struct push_batch *batch = decision->batch;
+    bool global = decision->family == NULL;
+    struct push_row_key key = {global ? scope_global_region : batch->device.region,
+                               decision->record->key};
+    const struct push_row *row;
+
+    HASH_FIND(hh, decision->set->rows, &key, sizeof key, row);
+    if (row != NULL)
+        batch->applied[batch->applied_count++] = (struct push_applied){global, row->seq};
+}
+
 /* Scope and content are read anew for every answer (R11). False: the item is
  * answered RETRY, because its record does not fit into this result. */
 static bool answer(struct decision *decision, struct outcome outcome)
@@ -493,7 +507,7 @@ static bool answer(struct decision *decision, struct outcome outcome)
     struct push_work *work = decision->set->work;
     const struct push_record *record =
         decision->record != NULL && decision->record->version > 0 ? decision->record : NULL;
-    bool inside = record != NULL && scope_may_read(&batch->device, &decision->region);
+    bool inside = record != NULL && scope_may_read(&batch->device, &decision->regions);
 
     if (outcome.status == PUSH_RETRY) {
         put_answer(batch, work, outcome, NULL);
@@ -504,7 +518,7 @@ static bool answer(struct decision *decision, struct outcome outcome)
         return true;
     }
     if (outcome.status == PUSH_APPLIED) {
-        batch->applied[batch->applied_count++] = (struct push_applied){record->key, record->stamp};
+        note_applied(decision);
         put_answer(batch, work, outcome, NULL);
         return true;
     }

@@ -7,34 +7,56 @@
 
 #include <stdlib.h>
 
-/* ---- Suppression ---------------------------------------------------------- */
+/* ---- What the device has already -------------------------------------------- */
 
-void stream_forget_suppressed(struct stream *stream)
+void stream_forget_own(struct stream *stream)
 {
-    struct suppressed *entry, *next;
-
-    HASH_ITER(hh, stream->suppressed, entry, next)
-    {
-        HASH_DEL(stream->suppressed, entry);
-        free(entry);
+    for (size_t i = 0; i < 2; i++) {
+        free(stream->own[i].runs);
+        stream->own[i] = (struct own_runs){0};
     }
+}
+
+static void note_seq(struct own_runs *own, uint64_t seq)
+{
+    struct own_run *last = own->count > 0 ? &own->runs[own->count - 1] : NULL;
+
+    if (last != NULL && seq <= last->last)
+        return;
+    if (last != NULL && seq == last->last + 1) {
+        last->last = seq;
+        return;
+    }
+    if (own->count == STREAM_OWN_RUNS_MAX)
+        return;
+    if ((own->count & (own->count - 1)) == 0) {
+        size_t room = own->count > 0 ? own->count * 2 : 1;
+        struct own_run *runs = realloc(own->runs, room * sizeof *runs);
+        if (runs == NULL)
+            return;
+        own->runs = runs;
+    }
+    own->runs[own->count++] = (struct own_run){seq, seq};
 }
 
 void stream_note_applied(struct stream *stream, const struct push_batch *batch)
 {
-    for (size_t i = 0; i < batch->applied_count; i++) {
-        struct suppressed *entry;
-        HASH_FIND(hh, stream->suppressed, &batch->applied[i].key, sizeof entry->key, entry);
-        if (entry == NULL && HASH_COUNT(stream->suppressed) < STREAM_SUPPRESSED_MAX) {
-            entry = calloc(1, sizeof *entry);
-            if (entry == NULL)
-                return;
-            entry->key = batch->applied[i].key;
-            HASH_ADD(hh, stream->suppressed, key, sizeof entry->key, entry);
-        }
-        if (entry != NULL)
-            entry->stamp = batch->applied[i].stamp;
+    for (size_t i = 0; i < batch->applied_count; i++)
+        note_seq(&stream->own[batch->applied[i].global ? 0 : 1], batch->applied[i].seq);
+}
+
+static bool is_own(const struct own_runs *own, uint64_t seq)
+{
+    size_t low = 0, high = own->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (own->runs[middle].last < seq)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    return low < own->count && own->runs[low].first <= seq;
 }
 
 /* ---- Pages ------------------------------------------------------------- */
@@ -57,28 +79,18 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     stream_submit(stream, &page->request, STORE_PAGE, page_done);
 }
 
-/* R19: only a row whose present stamp was answered `applied` in this stream. */
-static bool is_suppressed(const struct stream *stream, const struct store_row *row)
-{
-    struct suppressed *entry;
-
-    if (stream->suppressed == NULL)
-        return false;
-    HASH_FIND(hh, stream->suppressed, &row->key, sizeof row->key, entry);
-    return entry != NULL && entry->stamp == row->stamp;
-}
-
-/* Closes the gaps that suppressed rows leave in the encoded page. */
+/* Closes the gaps that the stream's own rows leave in the encoded page. */
 static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 {
+    const struct own_runs *own = &stream->own[record_uuid_is_zero(&page->region_id) ? 0 : 1];
     size_t kept = 0;
     size_t len = 0;
 
-    if (stream->suppressed == NULL)
+    if (own->count == 0)
         return page->row_count;
     for (size_t i = 0; i < page->row_count; i++) {
         const struct store_row *row = &page->rows[i];
-        if (is_suppressed(stream, row))
+        if (is_own(own, row->seq))
             continue;
         memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
         len += row->len;
@@ -114,7 +126,7 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
     cursor_advance(region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;
-    if (rows == 0 && !begins && !completes)
+    if (rows == 0 && page->marker_count == 0 && !begins && !completes)
         return;
     rpc_buffer_init(&rest, 2 * CURSOR_BYTES_MAX);
     stream_put_cursor(stream, PULL_CURSOR, &rest);
@@ -122,8 +134,9 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
         stream_put_id(&rest, PULL_SNAPSHOT_COMPLETE, &region->region_id);
     if (begins)
         stream_put_id(&rest, PULL_SNAPSHOT_BEGIN, &region->region_id);
-    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&rest)};
-    stream_send(stream, RESPONSE_PULL, parts, 2);
+    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&page->markers),
+                                rpc_buffer_view(&rest)};
+    stream_send(stream, RESPONSE_PULL, parts, 3);
     rpc_buffer_deinit(&rest);
 }
 
@@ -217,7 +230,7 @@ static void caught_up_done(struct store_request *request)
             stream_set_state(stream, STATE_PULLING);
         } else {
             stream->token_given = true;
-            stream_forget_suppressed(stream);
+            stream_forget_own(stream);
             send_caught_up(stream);
             if (stream->state == STATE_SETTLING)
                 stream_set_state(stream, STATE_FOLLOWING);

@@ -187,6 +187,7 @@ bool push_set_init(struct push_set *set, const struct scope_roles *roles,
 {
     *set = (struct push_set){.roles = roles, .hasher = hasher};
     arena_init(&set->arena, PUSH_SET_BYTES_MAX);
+    set->purges_end = &set->purges;
     set->logs_end = &set->logs;
     set->quarantines_end = &set->quarantines;
     set->conflicts_end = &set->conflicts;
@@ -200,6 +201,8 @@ void push_set_deinit(struct push_set *set)
     HASH_CLEAR(hh, set->known);
     HASH_CLEAR(hh, set->regions);
     HASH_CLEAR(hh, set->receipts);
+    HASH_CLEAR(hh, set->rows);
+    HASH_CLEAR(hh, set->markers);
     arena_deinit(&set->arena);
     push_work_free(set->work);
     set->work = NULL;
@@ -271,6 +274,24 @@ struct push_region *push_set_region(struct push_set *set, const struct record_uu
     return region;
 }
 
+struct push_marker *push_set_marker(struct push_set *set, const struct record_uuid *region,
+                                    const struct record_uuid *family, bool *added)
+{
+    struct push_marker_key key = {*region, *family};
+    struct push_marker *marker;
+
+    HASH_FIND(hh, set->markers, &key, sizeof key, marker);
+    if (marker != NULL)
+        return marker;
+    marker = arena_alloc(&set->arena, sizeof *marker);
+    if (marker == NULL)
+        return NULL;
+    marker->key = key;
+    HASH_ADD(hh, set->markers, key, sizeof key, marker);
+    *added = true;
+    return marker;
+}
+
 struct push_receipts *push_set_receipts(struct push_set *set, const struct scope_device *device,
                                         bool *added)
 {
@@ -337,32 +358,68 @@ bool push_region_of_facility(struct push_set *set, const struct record_uuid *fac
            scope_region_of_facility(set->roles, &body, region_out);
 }
 
-bool push_root_facility(const struct push_set *set, const struct push_batch *batch,
-                        const struct record_mutation *mutation, struct record_uuid *facility_out)
+/* The facilities that a root's body names, and their regions, are needed to say
+ * which regions the family is in. */
+static bool needs_facilities(struct push_set *set, struct rpc_bytes bytes, bool *added)
 {
     struct record_body body;
+    struct record_uuid facility, region;
 
-    if (!record_body_parse(mutation->body, &body))
-        return false;
-    if (!scope_facility_of_root(set->roles, &body, facility_out))
-        *facility_out = batch->device.facility;
+    if (!record_body_parse(bytes, &body))
+        return true;
+    for (size_t i = 0; i < set->roles->root_facility_count; i++) {
+        if (!scope_facility_of_root(set->roles->root_facilities[i], &body, &facility))
+            continue;
+        struct record_key key = push_facility_key(set, &facility);
+        if (push_set_record(set, &key, added) == NULL)
+            return false;
+        if (push_region_of_facility(set, &facility, &region) &&
+            push_set_region(set, &region, added) == NULL)
+            return false;
+    }
     return true;
 }
 
-/* A family that is not there yet gets its region from its root's facility. */
-static bool new_family_needs(struct push_set *set, const struct push_batch *batch,
-                             const struct push_item *item, bool *added)
+bool push_names_facility(const struct scope_roles *roles, const struct record_mutation *mutation)
 {
-    struct record_uuid facility, region;
+    for (size_t i = 0; i < roles->root_facility_count; i++)
+        if (record_mutation_sets(mutation, roles->root_facilities[i]->number))
+            return true;
+    return false;
+}
 
-    if (item->mutation->key.type != set->roles->root->number ||
-        !push_root_facility(set, batch, item->mutation, &facility))
-        return true;
-    struct record_key key = push_facility_key(set, &facility);
-    if (push_set_record(set, &key, added) == NULL)
+/* A mutation of a root may move its family. */
+static bool root_needs(struct push_set *set, const struct push_batch *batch,
+                       const struct push_item *item, struct push_family *family, bool *added)
+{
+    bool unused;
+    struct record_key own = push_facility_key(set, &batch->device.facility);
+    const struct push_record *root = push_set_record(set, &item->mutation->key, &unused);
+
+    if (root == NULL || push_set_record(set, &own, added) == NULL ||
+        !needs_facilities(set, item->mutation->body, added))
         return false;
-    return !push_region_of_facility(set, &facility, &region) ||
-           push_set_region(set, &region, added) != NULL;
+    if (family->regions.count == 0 || !push_names_facility(set->roles, item->mutation))
+        return true;
+    if (!family->whole) {
+        family->whole = true;
+        *added = true;
+    }
+    return needs_facilities(set, root->body, added);
+}
+
+/* R15: a family that is in no region of the author's may have been in one. */
+static bool needs_markers(struct push_set *set, const struct push_batch *batch,
+                          const struct push_family *family, bool *added)
+{
+    const struct record_uuid *regions[] = {&batch->device.enrolment_region, &batch->device.region};
+
+    if (family->regions.count == 0 || scope_may_write(&batch->device, &family->regions))
+        return true;
+    for (size_t i = 0; i < 2; i++)
+        if (push_set_marker(set, regions[i], &family->id, added) == NULL)
+            return false;
+    return true;
 }
 
 bool push_needs_more(struct push_set *set, const struct push_batch *batch, bool *added_out)
@@ -376,8 +433,13 @@ bool push_needs_more(struct push_set *set, const struct push_batch *batch, bool 
         struct push_family *family = push_set_family(set, &item->mutation->key.family, &unused);
         if (family == NULL)
             return false;
-        if (family->present ? push_set_region(set, &family->region, added_out) == NULL
-                            : !new_family_needs(set, batch, item, added_out))
+        for (size_t r = 0; r < family->regions.count; r++)
+            if (push_set_region(set, &family->regions.ids[r], added_out) == NULL)
+                return false;
+        if (!needs_markers(set, batch, family, added_out))
+            return false;
+        if (item->mutation->key.type == set->roles->root->number &&
+            !root_needs(set, batch, item, family, added_out))
             return false;
     }
     return true;

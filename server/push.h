@@ -70,10 +70,12 @@ struct push_item {
     struct record_mutation *mutation;
 };
 
-/* What was applied as sent: what need not be sent back in this stream (R19). */
+/* What was applied as sent: what need not be sent back in this stream (R19).
+ * A row's seq is that of its last change, so it names the very state that the
+ * device computed; a later change, or a family that enters anew, gives another. */
 struct push_applied {
-    struct record_key key;
-    uint64_t stamp;
+    bool global;  /* in the global region, else in the stream's */
+    uint64_t seq; /* of the row there */
 };
 
 struct push_batch {
@@ -111,24 +113,22 @@ void push_batch_free(struct push_batch *batch);
 
 struct push_record {
     struct record_key key;
-    bool loaded; /* the engine has looked */
-    struct record_uuid region;
+    bool loaded;      /* the engine has looked */
     uint64_t version; /* 0: there is none */
     bool deleted;
     uint64_t stamp;
-    uint64_t seq;
     struct rpc_bytes body; /* canonical */
     struct rpc_bytes past;
-    bool dirty; /* to be written */
     UT_hash_handle hh;
 };
 
 struct push_family {
     struct record_uuid id;
     bool loaded;
-    bool present;
-    struct record_uuid region; /* where the family lives */
-    bool dirty;
+    struct scope_regions regions; /* where the family is; none: it is not there yet */
+    bool whole;                   /* all its records are needed: it may move (R16) */
+    bool whole_loaded;
+    bool dirty; /* its regions changed */
     UT_hash_handle hh;
 };
 
@@ -151,7 +151,6 @@ struct push_known {
 struct push_region {
     struct record_uuid id;
     bool loaded;
-    bool present;
     uint64_t last_seq;
     uint8_t last_hash[AUDIT_HASH_LEN];
     uint64_t records; /* living */
@@ -173,7 +172,47 @@ struct push_receipts {
     UT_hash_handle hh;
 };
 
-/* What must be inserted, in this order. */
+/* What must be written. First the purges, then rows and markers (each region's
+ * copy of a record once, however often it changed), then the lists below. */
+
+/* A family's rows that leave a region. */
+struct push_purge {
+    struct push_purge *next;
+    struct record_uuid region;
+    struct record_uuid family;
+};
+
+struct push_row_key {
+    struct record_uuid region;
+    struct record_key key;
+};
+
+struct push_row {
+    struct push_row_key key;
+    const struct push_record *record;
+    uint64_t seq;
+    UT_hash_handle hh;
+};
+
+struct push_marker_key {
+    struct record_uuid region;
+    struct record_uuid family;
+};
+
+struct push_marker {
+    struct push_marker_key key;
+    bool loaded;
+    enum push_marker_kind {
+        PUSH_MARKER_NONE = 0,
+        PUSH_MARKER_LEFT = 1,
+        PUSH_MARKER_ENTERED = 2,
+    } kind;
+    uint64_t seq;
+    bool dirty;
+    UT_hash_handle hh;
+};
+
+/* To be inserted, in this order. */
 struct push_log {
     struct push_log *next;
     struct record_uuid region;
@@ -212,6 +251,9 @@ struct push_set {
     struct push_known *known;
     struct push_region *regions;
     struct push_receipts *receipts;
+    struct push_purge *purges, **purges_end;
+    struct push_row *rows;
+    struct push_marker *markers;
     struct push_log *logs, **logs_end;
     struct push_quarantine *quarantines, **quarantines_end;
     struct push_conflict *conflicts, **conflicts_end;

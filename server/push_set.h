@@ -18,6 +18,8 @@ struct push_known *push_set_known(struct push_set *set, const struct record_uuid
                                   const struct record_mutation_id *id, bool *added);
 struct push_region *push_set_region(struct push_set *set, const struct record_uuid *id,
                                     bool *added);
+struct push_marker *push_set_marker(struct push_set *set, const struct record_uuid *region,
+                                    const struct record_uuid *family, bool *added);
 struct push_receipts *push_set_receipts(struct push_set *set, const struct scope_device *device,
                                         bool *added);
 
@@ -29,10 +31,8 @@ struct record_key push_facility_key(const struct push_set *set, const struct rec
 bool push_region_of_facility(struct push_set *set, const struct record_uuid *facility,
                              struct record_uuid *region_out);
 
-/* The facility that a mutation of a root names, else the author's. False: the
- * mutation's body is malformed. */
-bool push_root_facility(const struct push_set *set, const struct push_batch *batch,
-                        const struct record_mutation *mutation, struct record_uuid *facility_out);
+/* Whether a mutation of a root sets one of the fields that place its family. */
+bool push_names_facility(const struct scope_roles *roles, const struct record_mutation *mutation);
 
 /* Frees the scratch that push_decide keeps in the set; NULL is allowed. */
 void push_work_free(struct push_work *work);

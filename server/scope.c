@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scope.h"
 
+#include <assert.h>
+
 const struct record_uuid scope_global_region;
 
 static const struct record_field *field_with_scope(const struct record_type *type)
@@ -9,6 +11,24 @@ static const struct record_field *field_with_scope(const struct record_type *typ
         if (type->fields[i].scope)
             return &type->fields[i];
     return NULL;
+}
+
+/* The one that is filled comes first; the others in the order of their numbers. */
+static bool root_facilities_find(struct scope_roles *roles)
+{
+    for (int filled = 1; filled >= 0; filled--) {
+        for (size_t i = 0; i < roles->root->field_count; i++) {
+            const struct record_field *field = &roles->root->fields[i];
+            bool fills = field->fill == RECORD_FILL_DEVICE_FACILITY;
+            if (field->reference != roles->facility->number || fills != (filled == 1))
+                continue;
+            if (roles->root_facility_count == SCOPE_ROOT_FACILITIES_MAX)
+                return false;
+            roles->root_facilities[roles->root_facility_count++] = field;
+        }
+    }
+    return roles->root_facility_count > 0 &&
+           roles->root_facilities[0]->fill == RECORD_FILL_DEVICE_FACILITY;
 }
 
 bool scope_roles_find(const struct record_schema *schema, struct scope_roles *roles_out)
@@ -23,13 +43,7 @@ bool scope_roles_find(const struct record_schema *schema, struct scope_roles *ro
     if (roles.facility == NULL)
         return false;
     roles.region = record_type_by_number(schema, roles.facility_home->reference);
-    for (size_t i = 0; i < roles.root->field_count && roles.root_home == NULL; i++) {
-        const struct record_field *field = &roles.root->fields[i];
-        if (field->reference == roles.facility->number &&
-            field->fill == RECORD_FILL_DEVICE_FACILITY)
-            roles.root_home = field;
-    }
-    if (roles.region == NULL || roles.root_home == NULL)
+    if (!root_facilities_find(&roles) || roles.region == NULL)
         return false;
     *roles_out = roles;
     return true;
@@ -46,14 +60,44 @@ bool scope_may_work_in(const struct scope_device *device, const struct record_uu
            (device->admin || same(region, &device->enrolment_region));
 }
 
-bool scope_may_read(const struct scope_device *device, const struct record_uuid *region)
+bool scope_may_read(const struct scope_device *device, const struct scope_regions *regions)
 {
-    return record_uuid_is_zero(region) || same(region, &device->region);
+    for (size_t i = 0; i < regions->count; i++)
+        if (record_uuid_is_zero(&regions->ids[i]) || same(&regions->ids[i], &device->region))
+            return true;
+    return false;
 }
 
-bool scope_may_write(const struct scope_device *device, const struct record_uuid *region)
+bool scope_may_write(const struct scope_device *device, const struct scope_regions *regions)
 {
-    return record_uuid_is_zero(region) ? device->admin : scope_may_work_in(device, region);
+    for (size_t i = 0; i < regions->count; i++)
+        if (record_uuid_is_zero(&regions->ids[i]) ? device->admin
+                                                  : scope_may_work_in(device, &regions->ids[i]))
+            return true;
+    return false;
+}
+
+bool scope_regions_have(const struct scope_regions *regions, const struct record_uuid *id)
+{
+    for (size_t i = 0; i < regions->count; i++)
+        if (same(&regions->ids[i], id))
+            return true;
+    return false;
+}
+
+void scope_regions_add(struct scope_regions *regions, const struct record_uuid *id)
+{
+    size_t at = regions->count;
+
+    if (scope_regions_have(regions, id))
+        return;
+    assert(regions->count < SCOPE_FAMILY_REGIONS_MAX);
+    while (at > 0 && record_uuid_compare(&regions->ids[at - 1], id) > 0) {
+        regions->ids[at] = regions->ids[at - 1];
+        at--;
+    }
+    regions->ids[at] = *id;
+    regions->count++;
 }
 
 static bool id_in(const struct record_body *body, uint32_t number, struct record_uuid *id_out)
@@ -70,10 +114,10 @@ bool scope_region_of_facility(const struct scope_roles *roles, const struct reco
     return id_in(body, roles->facility_home->number, region_out);
 }
 
-bool scope_facility_of_root(const struct scope_roles *roles, const struct record_body *body,
+bool scope_facility_of_root(const struct record_field *field, const struct record_body *body,
                             struct record_uuid *facility_out)
 {
-    return id_in(body, roles->root_home->number, facility_out);
+    return id_in(body, field->number, facility_out);
 }
 
 bool scope_key_fits(const struct record_schema *schema, const struct record_key *key)

@@ -12,6 +12,19 @@
 
 #include "outpost/record.h"
 
+/* Regions that a family can be in at once: those of registration and assigned
+ * facility. Bounds what one mutation of a root writes. */
+enum { SCOPE_ROOT_FACILITIES_MAX = 2, SCOPE_FAMILY_REGIONS_MAX = SCOPE_ROOT_FACILITIES_MAX };
+
+/* Regions, ascending, each once. */
+struct scope_regions {
+    size_t count;
+    struct record_uuid ids[SCOPE_FAMILY_REGIONS_MAX];
+};
+
+void scope_regions_add(struct scope_regions *regions, const struct record_uuid *id);
+bool scope_regions_have(const struct scope_regions *regions, const struct record_uuid *id);
+
 /* The roles that the schema's annotations give. */
 struct scope_roles {
     const struct record_schema *schema;
@@ -19,7 +32,10 @@ struct scope_roles {
     const struct record_type *facility;       /* the type with a scope field */
     const struct record_field *facility_home; /* its scope field: the region's id */
     const struct record_type *region;         /* what that field refers to */
-    const struct record_field *root_home;     /* the root's field that names its facility */
+    /* The root's fields that name facilities: their regions are the family's
+     * (R16). The first is the one that is filled and never changes. */
+    size_t root_facility_count;
+    const struct record_field *root_facilities[SCOPE_ROOT_FACILITIES_MAX];
 };
 
 /* False: the schema has no facility type, region type or home field. */
@@ -40,19 +56,20 @@ struct scope_device {
 /* Whether the device may work at a facility of that region. */
 bool scope_may_work_in(const struct scope_device *device, const struct record_uuid *region);
 
-/* Whether records of that region are sent to the device. */
-bool scope_may_read(const struct scope_device *device, const struct record_uuid *region);
+/* Whether records that are in these regions are sent to the device: one is its
+ * own, or the global one. */
+bool scope_may_read(const struct scope_device *device, const struct scope_regions *regions);
 
-/* Whether the device may write records of that region. Global records are for
- * administrators. */
-bool scope_may_write(const struct scope_device *device, const struct record_uuid *region);
+/* Whether the device may write records that are in these regions: it may work
+ * in one of them (R15). Global records are for administrators. */
+bool scope_may_write(const struct scope_device *device, const struct scope_regions *regions);
 
 /* The facility's region as its record tells. False: it names none. */
 bool scope_region_of_facility(const struct scope_roles *roles, const struct record_body *body,
                               struct record_uuid *region_out);
 
-/* The facility that decides a root record's region. False: it names none. */
-bool scope_facility_of_root(const struct scope_roles *roles, const struct record_body *body,
+/* The facility that one of root_facilities names in a root's body. False: none. */
+bool scope_facility_of_root(const struct record_field *field, const struct record_body *body,
                             struct record_uuid *facility_out);
 
 /* Whether the key's family fits its type: a root's id is its family, a member

@@ -34,6 +34,7 @@ struct rpc_status store_run(struct store *store, struct store_request *request)
 void store_page_deinit(struct store_page *page)
 {
     rpc_buffer_deinit(&page->encoded);
+    rpc_buffer_deinit(&page->markers);
     free(page->rows);
     page->rows = NULL;
 }

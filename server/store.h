@@ -143,6 +143,8 @@ struct store_page {
     struct rpc_buffer encoded;
     struct store_row *rows; /* malloc'ed */
     size_t row_count;
+    struct rpc_buffer markers; /* tail: the `markers` fields of a Pull (R16) */
+    size_t marker_count;
     bool at_end;              /* nothing was left after these rows */
     struct store_place place; /* tail: up to where this page brings the device */
     struct store_place head;  /* the region's newest entry */

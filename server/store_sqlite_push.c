@@ -10,19 +10,21 @@
 
 static int load_family(struct sqlite_conn *conn, struct push_family *family)
 {
-    sqlite3_stmt *statement =
-        sqlite_conn_statement(conn, "SELECT region_id FROM family WHERE family_id = ?1");
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT region_id FROM family WHERE family_id = ?1 ORDER BY region_id LIMIT ?2");
+    int code;
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
     sqlite_bind_uuid(statement, 1, &family->id);
-    int code = sqlite3_step(statement);
+    sqlite3_bind_int(statement, 2, SCOPE_FAMILY_REGIONS_MAX);
     family->loaded = true;
-    family->present = code == SQLITE_ROW;
-    if (family->present)
-        family->region = sqlite_column_uuid(statement, 0);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct record_uuid region = sqlite_column_uuid(statement, 0);
+        scope_regions_add(&family->regions, &region);
+    }
     sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+    return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 static int load_known(struct sqlite_conn *conn, struct push_known *known)
@@ -55,12 +57,30 @@ static int load_region(struct sqlite_conn *conn, struct push_region *region)
     if (code != SQLITE_OK)
         return code;
     region->loaded = true;
-    region->present = head.last.seq > 0;
     region->last_seq = head.last.seq;
     memcpy(region->last_hash, head.last.hash, AUDIT_HASH_LEN);
     region->records = head.records;
     region->digest = head.digest;
     return SQLITE_OK;
+}
+
+static int load_marker(struct sqlite_conn *conn, struct push_marker *marker)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT kind, seq FROM marker WHERE region_id = ?1 AND family_id = ?2");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &marker->key.region);
+    sqlite_bind_uuid(statement, 2, &marker->key.family);
+    int code = sqlite3_step(statement);
+    marker->loaded = true;
+    if (code == SQLITE_ROW) {
+        marker->kind = (enum push_marker_kind)sqlite3_column_int(statement, 0);
+        marker->seq = sqlite_column_u64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 static int load_receipts(struct sqlite_conn *conn, struct push_receipts *receipts)
@@ -81,43 +101,79 @@ static int load_receipts(struct sqlite_conn *conn, struct push_receipts *receipt
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/* Takes version, deleted, stamp, body and past from columns 0 to 4. */
+static int record_from_row(struct push_set *set, sqlite3_stmt *statement,
+                           struct push_record *record)
+{
+    struct rpc_bytes body = sqlite_column_view(statement, 3);
+    struct rpc_bytes past = sqlite_column_view(statement, 4);
+
+    record->version = sqlite_column_u64(statement, 0);
+    record->deleted = sqlite3_column_int(statement, 1) != 0;
+    record->stamp = sqlite_column_u64(statement, 2);
+    record->body = arena_dup(&set->arena, body);
+    record->past = arena_dup(&set->arena, past);
+    return record->body.len == body.len && record->past.len == past.len ? SQLITE_ROW : SQLITE_NOMEM;
+}
+
 static int load_record(struct sqlite_conn *conn, struct push_set *set, struct push_record *record)
 {
+    struct record_uuid region = scope_global_region;
+
     record->loaded = true;
-    record->region = scope_global_region;
     if (!record_uuid_is_zero(&record->key.family)) {
         bool added = false;
-        struct push_family *family = push_set_family(set, &record->key.family, &added);
+        const struct push_family *family = push_set_family(set, &record->key.family, &added);
         if (family == NULL)
             return SQLITE_NOMEM;
-        if (!family->present)
+        if (family->regions.count == 0)
             return SQLITE_OK;
-        record->region = family->region;
+        region = family->regions.ids[0]; /* each of its regions holds the same */
     }
     sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT version, deleted, stamp, seq, body, past FROM record"
+        conn, "SELECT version, deleted, stamp, body, past FROM record"
               " WHERE region_id = ?1 AND family_id = ?2 AND type = ?3 AND id = ?4");
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &record->region);
+    sqlite_bind_uuid(statement, 1, &region);
     sqlite_bind_uuid(statement, 2, &record->key.family);
     sqlite3_bind_int64(statement, 3, record->key.type);
     sqlite_bind_uuid(statement, 4, &record->key.id);
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
-        record->version = sqlite_column_u64(statement, 0);
-        record->deleted = sqlite3_column_int(statement, 1) != 0;
-        record->stamp = sqlite_column_u64(statement, 2);
-        record->seq = sqlite_column_u64(statement, 3);
-        struct rpc_bytes body = sqlite_column_view(statement, 4);
-        struct rpc_bytes past = sqlite_column_view(statement, 5);
-        record->body = arena_dup(&set->arena, body);
-        record->past = arena_dup(&set->arena, past);
-        if (record->body.len != body.len || record->past.len != past.len)
-            code = SQLITE_NOMEM;
-    }
+    if (code == SQLITE_ROW)
+        code = record_from_row(set, statement, record);
     sqlite3_reset(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* All records of a family that may move; what the set has already may have
+ * been changed in this transaction and stays as it is. */
+static int load_whole(struct sqlite_conn *conn, struct push_set *set, struct push_family *family)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT version, deleted, stamp, body, past, type, id FROM record"
+              " WHERE region_id = ?1 AND family_id = ?2");
+    int code;
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &family->regions.ids[0]);
+    sqlite_bind_uuid(statement, 2, &family->id);
+    family->whole_loaded = true;
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct record_key key = {family->id, (uint32_t)sqlite3_column_int64(statement, 5),
+                                 sqlite_column_uuid(statement, 6)};
+        bool added = false;
+        struct push_record *record = push_set_record(set, &key, &added);
+        if (record == NULL ||
+            (!record->loaded && record_from_row(set, statement, record) != SQLITE_ROW)) {
+            code = SQLITE_NOMEM;
+            break;
+        }
+        record->loaded = true;
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
 /* Loads every entry that was added and not looked for yet; families first,
@@ -135,6 +191,12 @@ static int load_added(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_receipts *r = set->receipts; r != NULL && code == SQLITE_OK; r = r->hh.next)
         if (!r->loaded)
             code = load_receipts(conn, r);
+    for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
+        if (!m->loaded)
+            code = load_marker(conn, m);
+    for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
+        if (f->whole && !f->whole_loaded)
+            code = load_whole(conn, set, f);
     for (struct push_record *r = set->records; r != NULL && code == SQLITE_OK; r = r->hh.next)
         if (!r->loaded)
             code = load_record(conn, set, r);
@@ -162,8 +224,21 @@ int sqlite_push_load(struct sqlite_conn *conn, struct push_set *set, const struc
 
 /* ---- Writing ------------------------------------------------------------ */
 
-static int write_record(struct sqlite_conn *conn, const struct push_record *record)
+static int write_purge(struct sqlite_conn *conn, const struct push_purge *purge)
 {
+    sqlite3_stmt *statement =
+        sqlite_conn_statement(conn, "DELETE FROM record WHERE region_id = ?1 AND family_id = ?2");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &purge->region);
+    sqlite_bind_uuid(statement, 2, &purge->family);
+    return sqlite_conn_run(statement);
+}
+
+static int write_row(struct sqlite_conn *conn, const struct push_row *row)
+{
+    const struct push_record *record = row->record;
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn,
         "INSERT INTO record(region_id, family_id, type, id, seq, version, deleted, stamp, body,"
@@ -174,16 +249,32 @@ static int write_record(struct sqlite_conn *conn, const struct push_record *reco
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &record->region);
+    sqlite_bind_uuid(statement, 1, &row->key.region);
     sqlite_bind_uuid(statement, 2, &record->key.family);
     sqlite3_bind_int64(statement, 3, record->key.type);
     sqlite_bind_uuid(statement, 4, &record->key.id);
-    sqlite_bind_u64(statement, 5, record->seq);
+    sqlite_bind_u64(statement, 5, row->seq);
     sqlite_bind_u64(statement, 6, record->version);
     sqlite3_bind_int(statement, 7, record->deleted);
     sqlite_bind_u64(statement, 8, record->stamp);
     sqlite_bind_bytes(statement, 9, record->body.data, record->body.len);
     sqlite_bind_bytes(statement, 10, record->past.data, record->past.len);
+    return sqlite_conn_run(statement);
+}
+
+static int write_marker(struct sqlite_conn *conn, const struct push_marker *marker)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "INSERT INTO marker(region_id, family_id, seq, kind) VALUES (?1, ?2, ?3, ?4)"
+              " ON CONFLICT (region_id, family_id) DO UPDATE SET seq = excluded.seq,"
+              " kind = excluded.kind");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &marker->key.region);
+    sqlite_bind_uuid(statement, 2, &marker->key.family);
+    sqlite_bind_u64(statement, 3, marker->seq);
+    sqlite3_bind_int(statement, 4, marker->kind);
     return sqlite_conn_run(statement);
 }
 
@@ -289,14 +380,20 @@ static int write_region(struct sqlite_conn *conn, const struct push_region *regi
 
 static int write_family(struct sqlite_conn *conn, const struct push_family *family)
 {
-    sqlite3_stmt *statement =
+    sqlite3_stmt *remove = sqlite_conn_statement(conn, "DELETE FROM family WHERE family_id = ?1");
+    sqlite3_stmt *insert =
         sqlite_conn_statement(conn, "INSERT INTO family(family_id, region_id) VALUES (?1, ?2)");
 
-    if (statement == NULL)
+    if (remove == NULL || insert == NULL)
         return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &family->id);
-    sqlite_bind_uuid(statement, 2, &family->region);
-    return sqlite_conn_run(statement);
+    sqlite_bind_uuid(remove, 1, &family->id);
+    int code = sqlite_conn_run(remove);
+    for (size_t i = 0; i < family->regions.count && code == SQLITE_OK; i++) {
+        sqlite_bind_uuid(insert, 1, &family->id);
+        sqlite_bind_uuid(insert, 2, &family->regions.ids[i]);
+        code = sqlite_conn_run(insert);
+    }
+    return code;
 }
 
 /* R8: the newest receipt in front, the last 64 kept. */
@@ -323,9 +420,13 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
         if (f->dirty)
             code = write_family(conn, f);
-    for (struct push_record *r = set->records; r != NULL && code == SQLITE_OK; r = r->hh.next)
-        if (r->dirty)
-            code = write_record(conn, r);
+    for (struct push_purge *p = set->purges; p != NULL && code == SQLITE_OK; p = p->next)
+        code = write_purge(conn, p);
+    for (struct push_row *row = set->rows; row != NULL && code == SQLITE_OK; row = row->hh.next)
+        code = write_row(conn, row);
+    for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
+        if (m->dirty)
+            code = write_marker(conn, m);
     for (struct push_log *log = set->logs; log != NULL && code == SQLITE_OK; log = log->next)
         code = write_log(conn, log);
     for (struct push_known *k = set->known; k != NULL && code == SQLITE_OK; k = k->hh.next)

@@ -7,7 +7,14 @@
 
 #include <stdlib.h>
 
-enum { PULL_RECORDS = 1 };
+enum {
+    PULL_RECORDS = 1,
+    PULL_MARKERS = 2,
+    MARKER_FAMILY_ID = 1,
+    MARKER_REGION_ID = 2,
+    MARKER_KIND = 3,
+    MARKER_BYTES_MAX = 64, /* of one, encoded */
+};
 
 /* ---- Heads and places ---------------------------------------------------- */
 
@@ -234,6 +241,65 @@ static int read_rows(struct sqlite_conn *conn, struct store_page *page)
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static void page_add_marker(sqlite3_stmt *statement, struct store_page *page)
+{
+    struct record_uuid family = sqlite_column_uuid(statement, 0);
+
+    page->marker_count++;
+    wire_put_tag(&page->markers, PULL_MARKERS, WIRE_LEN);
+    wire_put_varint(&page->markers, 2 * (2 + RECORD_UUID_LEN) + 2);
+    wire_put_bytes(&page->markers, MARKER_FAMILY_ID, rpc_bytes_view(family.bytes, RECORD_UUID_LEN));
+    wire_put_bytes(&page->markers, MARKER_REGION_ID,
+                   rpc_bytes_view(page->region_id.bytes, RECORD_UUID_LEN));
+    wire_put_uint(&page->markers, MARKER_KIND, sqlite_column_u64(statement, 1));
+}
+
+/* The markers among the rows of a tail page, up to its last seq. When they are
+ * more than a page holds they end the page, and rows behind them wait. */
+static int read_markers(struct sqlite_conn *conn, struct store_page *page)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT family_id, kind, seq FROM marker"
+              " WHERE region_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4");
+    uint64_t last = page->at_end ? INT64_MAX : page->rows[page->row_count - 1].seq;
+    int code = SQLITE_DONE;
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &page->region_id);
+    sqlite_bind_u64(statement, 2, page->after_seq);
+    sqlite_bind_u64(statement, 3, last);
+    sqlite3_bind_int64(statement, 4, (sqlite3_int64)page->rows_max);
+    while (page->marker_count < page->rows_max && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+        page_add_marker(statement, page);
+        last = sqlite_column_u64(statement, 2);
+    }
+    sqlite3_reset(statement);
+    if (page->marker_count == page->rows_max) {
+        while (page->row_count > 0 && page->rows[page->row_count - 1].seq > last)
+            page->encoded.len = page->rows[--page->row_count].offset;
+        page->place.seq = last;
+        page->at_end = false;
+        return SQLITE_OK;
+    }
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* A tail page brings the device up to its last row or marker, or to the head. */
+static int read_tail(struct sqlite_conn *conn, struct store_page *page)
+{
+    page->place.seq = page->row_count > 0 ? page->rows[page->row_count - 1].seq : page->after_seq;
+    int code = read_markers(conn, page);
+
+    if (code != SQLITE_OK)
+        return code;
+    if (page->at_end) {
+        page->place = page->head;
+        return SQLITE_OK;
+    }
+    return read_place_hash(conn, &page->region_id, &page->place);
+}
+
 int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
 {
     struct store_head head;
@@ -244,7 +310,9 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
     if (page->bytes_max == 0 || page->bytes_max > STORE_PAGE_BYTES_MAX)
         page->bytes_max = STORE_PAGE_BYTES_MAX;
     rpc_buffer_init(&page->encoded, page->bytes_max + RECORD_ENVELOPE_BYTES_MAX);
+    rpc_buffer_init(&page->markers, page->rows_max * MARKER_BYTES_MAX);
     page->row_count = 0;
+    page->marker_count = 0;
     page->rows = calloc(page->rows_max, sizeof *page->rows);
     if (page->rows == NULL)
         return SQLITE_NOMEM;
@@ -254,14 +322,7 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
     if (code != SQLITE_OK)
         return code;
     page->head = head.last;
-    if (page->snapshot)
-        return SQLITE_OK;
-    if (page->at_end) {
-        page->place = head.last;
-        return SQLITE_OK;
-    }
-    page->place.seq = page->rows[page->row_count - 1].seq;
-    return read_place_hash(conn, &page->region_id, &page->place);
+    return page->snapshot ? SQLITE_OK : read_tail(conn, page);
 }
 
 /* ---- Administration ------------------------------------------------------ */

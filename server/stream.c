@@ -79,7 +79,7 @@ void stream_leave(struct stream *stream)
     stream->busy--;
     if (!stream->closed || stream->owed > 0 || stream->busy > 0)
         return;
-    stream_forget_suppressed(stream);
+    stream_forget_own(stream);
     rpc_buffer_deinit(&stream->message);
     rpc_buffer_deinit(&stream->held_message);
     rpc_buffer_deinit(&stream->cursor_told);

@@ -15,9 +15,10 @@ enum {
     /* Pushes of one stream under way in the store: what a lost server process
      * makes a device send again, and how much memory one device holds here. */
     STREAM_PUSHES_IN_FLIGHT_MAX = 4,
-    /* Records that a stream remembers not to send back (R19); past it they are
-     * sent, which costs bytes and harms nothing. */
-    STREAM_SUPPRESSED_MAX = 100000,
+    /* Runs of seqs that a stream remembers not to send back (R19): one for all
+     * that it pushed alone, one more for each time that others came between.
+     * Past it rows are sent, which costs bytes and harms nothing. */
+    STREAM_OWN_RUNS_MAX = 20000,
 };
 
 /* What a device is told to keep within (Settings in sync.proto). */

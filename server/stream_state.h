@@ -61,11 +61,13 @@ enum state {
     STATE_ENDED,
 };
 
-/* A record that need not be sent back in this stream (R19). */
-struct suppressed {
-    struct record_key key;
-    uint64_t stamp;
-    UT_hash_handle hh;
+/* Seqs of a region whose rows need not be sent back in this stream (R19),
+ * ascending runs. */
+struct own_runs {
+    struct own_run {
+        uint64_t first, last;
+    } * runs;
+    size_t count;
 };
 
 struct stream {
@@ -90,7 +92,7 @@ struct stream {
     size_t pulling; /* index of the region being pulled */
     bool page_owed;
     bool behind[2];
-    struct suppressed *suppressed;
+    struct own_runs own[2]; /* of the global region, of the device's */
     struct store_hello hello;
     struct store_page page;
     struct store_caught_up caught_up;
@@ -139,7 +141,7 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes hello);
 
 /* ---- pull.c -------------------------------------------------------------- */
 
-void stream_forget_suppressed(struct stream *stream);
+void stream_forget_own(struct stream *stream);
 void stream_note_applied(struct stream *stream, const struct push_batch *batch);
 void stream_begin_pull(struct stream *stream);
 void stream_pull(struct stream *stream);

@@ -39,6 +39,25 @@ static json_t *entry_json(const struct record_type *type, const struct store_log
     return row;
 }
 
+/* A change of a record that is in two regions is in both logs; it is one. */
+static bool is_listed(const json_t *rows, uint64_t version)
+{
+    size_t index;
+    json_t *row;
+
+    json_array_foreach (rows, index, row)
+        if (json_integer_value(json_object_get(row, "version")) == (json_int_t)version)
+            return true;
+    return false;
+}
+
+static void add_entry(json_t *rows, const struct record_type *type,
+                      const struct store_log_entry *logged)
+{
+    if (logged->entry.kind == AUDIT_RECORD && !is_listed(rows, logged->entry.version))
+        json_array_append_new(rows, entry_json(type, logged));
+}
+
 struct rpc_status command_history(struct command *command)
 {
     const char *table = command_word(command, 0);
@@ -65,7 +84,7 @@ struct rpc_status command_history(struct command *command)
         status = command_run(command, &list.request, STORE_LOG_LIST);
         count = rpc_ok(&status) ? list.entry_count : 0;
         for (size_t i = 0; i < count; i++) {
-            json_array_append_new(rows, entry_json(type, &list.entries[i]));
+            add_entry(rows, type, &list.entries[i]);
             region = list.entries[i].region_id;
             after_seq = list.entries[i].entry.seq;
         }

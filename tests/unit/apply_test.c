@@ -80,6 +80,8 @@ static void test_R7_applied_moves_held_by_the_fields_sent(void)
     CU_ASSERT_EQUAL(mini_server_find(server, &key)->version, 2);
     CU_ASSERT_EQUAL(device.result.pulled, 0);
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_journal"), 1);
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT CAST(receipt AS TEXT) FROM outpost_state"),
+                           "receipt");
     expect_same(&device, server);
     tear_down();
 }
@@ -286,6 +288,10 @@ static void test_R9_correction_of_a_rejected_record(void)
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_EQUAL(device.result.pushed, 0);
     app(&device, "UPDATE blood_pressure SET systolic_mmhg = 121 WHERE patient_id = " P1);
+    server->busy = true;
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_rejected"), 0);
+    server->busy = false;
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_STRING_EQUAL(server_field(server, &key, 1), "121");
     CU_ASSERT_STRING_EQUAL(server_field(server, &key, 2), "80");
@@ -653,6 +659,73 @@ static void test_R20_entered_family_comes_whole(void)
     tear_down();
 }
 
+/* A reply was lost and a page brings our own edit before the resend: the record
+ * stays sealed and pending, or the next edit would be taken for the sealed one. */
+static void test_R6_pulled_while_sealed_stays_pending(void)
+{
+    struct record_key key = patient_key(1);
+    struct outpost_sync_result result = {0};
+    struct rpc_buffer page, record;
+
+    set_up();
+    insert_patient(P1, "Asha");
+    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 1}));
+    struct mini_record *there = mini_server_find(server, &key);
+    struct record_image image = {
+        .key = key, .version = there->version, .body = rpc_buffer_view(&there->body)};
+    rpc_buffer_init(&page, 1024);
+    rpc_buffer_init(&record, 1024);
+    record_image_encode(&image, &record);
+    wire_put_message(&page, 1, rpc_buffer_view(&record));
+    CU_ASSERT_TRUE(pull_apply(&device.store, rpc_buffer_view(&page), 1, &result));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 1);
+    edit_zone(&device);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "later");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 9), "later");
+    expect_same(&device, server);
+    rpc_buffer_deinit(&record);
+    rpc_buffer_deinit(&page);
+    tear_down();
+}
+
+/* One field of a group is edited: the other is listed with it. */
+static void test_R12_one_field_takes_its_group_along(void)
+{
+    set_up();
+    server_patient(server, 1, "Asha");
+    server_pressure(server, 1, 0x11, 120, 80);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE blood_pressure SET systolic_mmhg = 130 WHERE patient_id = " P1);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT instr(mutation, x'32020102') > 0"
+                                        " FROM outpost_journal"),
+                    1);
+    expect_same(&device, server);
+    tear_down();
+}
+
+/* A record of a family that had left comes: the family is in scope again. */
+static void test_R20_record_of_a_left_family_ends_the_mark(void)
+{
+    set_up();
+    fill_server(2);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE patient SET zone = 'mine' WHERE id = " P1);
+    pull_marker(1, 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
+    app(&device, "UPDATE outpost_state SET cursor = x''");
+    server->busy = true;
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 2);
+    server->busy = false;
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_same(&device, server);
+    tear_down();
+}
+
 int main(void)
 {
     static const struct suite_test tests[] = {
@@ -685,6 +758,9 @@ int main(void)
         SUITE_TEST(test_R21_answered_before_the_snapshot_stays),
         SUITE_TEST(test_R20_left_family_goes_when_nothing_is_pending),
         SUITE_TEST(test_R20_entered_family_comes_whole),
+        SUITE_TEST(test_R6_pulled_while_sealed_stays_pending),
+        SUITE_TEST(test_R12_one_field_takes_its_group_along),
+        SUITE_TEST(test_R20_record_of_a_left_family_ends_the_mark),
     };
 
     return suite_run("apply", tests, sizeof tests / sizeof tests[0]);

@@ -244,10 +244,8 @@ static void test_damaged_database_gives_a_status(void)
 /* A lost state row is damage, too, and no abort. */
 static void test_lost_state_row_gives_a_status(void)
 {
-    struct session_check {
-        struct outpost_sync_options options;
-        struct outpost_sync_result result;
-    } sync;
+    struct outpost_sync_options sync;
+    struct outpost_sync_result result;
     struct outpost_options options;
     struct device device;
     outpost *opened;
@@ -258,8 +256,8 @@ static void test_lost_state_row_gives_a_status(void)
     struct outpost_status status = outpost_open(&options, &opened);
     CU_ASSERT_EQUAL_FATAL(status.code, OUTPOST_OK);
     app(&device, "DELETE FROM outpost_state");
-    outpost_sync_options_init_default(&sync.options);
-    status = outpost_sync(opened, &sync.options, &sync.result);
+    outpost_sync_options_init_default(&sync);
+    status = outpost_sync(opened, &sync, &result);
     CU_ASSERT_EQUAL(status.code, OUTPOST_BAD_INPUT);
     outpost_close(opened);
     device_close(&device);

@@ -69,7 +69,6 @@ typedef struct outpost outpost;
 
 /* Generated tables of the record types; see outpost/record.h. */
 struct record_schema;
-struct sqlite3;
 
 enum { OUTPOST_ID_LEN = 16 };
 
@@ -93,9 +92,6 @@ OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
 
 /* NULL is accepted. */
 OUTPOST_API void outpost_close(outpost *device);
-
-/* The library's own connection, for reading. */
-OUTPOST_API struct sqlite3 *outpost_database(outpost *device);
 
 /* ---- Enrolment ------------------------------------------------------------- */
 

@@ -128,7 +128,8 @@ typedef enum _Outpost__V1__AnswerStatus {
    */
   OUTPOST__V1__ANSWER_STATUS__ANSWER_STATUS_APPLIED = 0,
   /*
-   * Taken, and the record differs from what the device expects: see record.
+   * Taken, and the record differs from what the device can compute: see record.
+   * Whether values met on one field is in the server's list of conflicts.
    */
   OUTPOST__V1__ANSWER_STATUS__ANSWER_STATUS_MERGED = 1,
   /*
@@ -461,7 +462,8 @@ struct  Outpost__V1__Pull
    */
   ProtobufCBinaryData snapshot_complete_region_id;
   /*
-   * This page begins the snapshot of a region anew (16 bytes).
+   * This page begins the snapshot of a region anew (16 bytes). Like every page it
+   * comes after all PushResults of the stream.
    */
   ProtobufCBinaryData snapshot_begin_region_id;
 };
@@ -506,7 +508,8 @@ struct  Outpost__V1__CaughtUp
   size_t n_regions;
   Outpost__V1__RegionState **regions;
   /*
-   * Keep it durably and present it in the next Hello: it tells a device from its copy.
+   * In a stream's first CaughtUp; left out of the later ones. Keep it durably and
+   * present it in the next Hello: it tells a device from its copy.
    */
   ProtobufCBinaryData next_token;
 };

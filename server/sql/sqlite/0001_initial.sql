@@ -96,11 +96,23 @@ CREATE TABLE receipt(
     PRIMARY KEY(region_id, device_id)
 ) WITHOUT ROWID;
 
--- The family directory: where a family lives.
+-- The family directory: the regions that a family is in (R16).
 CREATE TABLE family(
-    family_id BLOB NOT NULL PRIMARY KEY,
-    region_id BLOB NOT NULL
+    family_id BLOB NOT NULL,
+    region_id BLOB NOT NULL,
+    PRIMARY KEY(family_id, region_id)
 ) WITHOUT ROWID;
+
+-- That a family entered or left a region; the latest only, in the tail (R16).
+-- kind is FamilyMarker.Kind's: 1 left, 2 entered.
+CREATE TABLE marker(
+    region_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
+    seq INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    PRIMARY KEY(region_id, family_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX marker_by_seq ON marker(region_id, seq);
 
 -- Devices; state as in store.h. The tokens are R23's, present and previous.
 CREATE TABLE device(

@@ -288,6 +288,7 @@ class World:
 def run_world(seed, tally):
     world = World(seed, tally)
     try:
+        world.one.sync()  # which tells it the batch size
         world.enter_records()
         world.run_phase("push", world.one)
         world.control.sync()

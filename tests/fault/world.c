@@ -189,6 +189,10 @@ static bool exchange(struct world *world)
     switch (device_half_next(world->device, &message)) {
     case DEVICE_HALF_SEND:
         note_push(world, message);
+        if (world->cut_at_push > 0 && world->flight_end == world->cut_at_push) {
+            world->disks[WORLD_DEVICE].down = true;
+            return false;
+        }
         server_half_message(world->server, message);
         return crash_random_below(&world->luck, 2) == 0 || receive_one(world, &any);
     case DEVICE_HALF_HALF_CLOSE:
@@ -293,6 +297,7 @@ void world_restore(struct world *world, uint64_t seed)
     world->luck = seed;
     world->committed = 0;
     world->acknowledged_count = 0;
+    world->cut_at_push = 0;
     world->error[0] = '\0';
 }
 
@@ -482,6 +487,29 @@ static bool recover(struct world *world, enum world_side side, uint64_t seed)
         crash_disk_plan(&world->disks[side], CRASH_NOTHING, 0);
     }
     return is_whole(world, side);
+}
+
+bool world_check_sealed(struct world *world, uint64_t seed)
+{
+    const struct world_flight *flight = &world->flights[world->flight_end - 1];
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+
+    if (!is_down(world, WORLD_DEVICE))
+        return wrong(world, "there was no such push");
+    power_on(world, WORLD_DEVICE, seed);
+    bool good = sqlite3_open(paths[WORLD_DEVICE], &db) == SQLITE_OK &&
+                sqlite3_prepare_v2(db, "SELECT 1 FROM outpost_outbox WHERE mutation_id = ?1", -1,
+                                   &statement, NULL) == SQLITE_OK;
+    for (size_t i = 0; good && i < flight->count; i++) {
+        sqlite3_bind_blob(statement, 1, flight->ids[i].bytes, RECORD_MUTATION_ID_LEN,
+                          SQLITE_STATIC);
+        good = sqlite3_step(statement) == SQLITE_ROW;
+        sqlite3_reset(statement);
+    }
+    sqlite3_finalize(statement);
+    sqlite3_close(db);
+    return good || wrong(world, "push %zu left before it was durable", world->flight_end);
 }
 
 bool world_finish(struct world *world, uint64_t seed)

@@ -47,6 +47,7 @@ struct world {
     struct record_mutation_id acknowledged[WORLD_ACKNOWLEDGED_MAX];
     size_t flight_first, flight_end; /* of the present stream */
     struct world_flight flights[WORLD_FLIGHTS_MAX];
+    size_t cut_at_push;          /* the device loses power as its nth push leaves; 0: it does not */
     char error[WORLD_ERROR_LEN]; /* empty, or what is wrong */
 };
 
@@ -62,6 +63,10 @@ void world_restore(struct world *world, uint64_t seed);
 /* The app enters its records, the device syncs, both close: as far as the disks'
  * plans let it come. */
 void world_run(struct world *world);
+
+/* After a run with cut_at_push: the device gets power again, and must have that
+ * push's mutations in its outbox (I1). */
+bool world_check_sealed(struct world *world, uint64_t seed);
 
 /* Whoever is down gets power again, by the seed's luck; what is closed is opened;
  * the sync is taken to its end; everything is checked. For some seeds, the power

@@ -25,7 +25,8 @@
 /* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
 #define STORE_STATEMENTS(X)                                                                       \
     X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
-                 " admin, accepts_zstd, cursor, receipt, token, caught_up FROM outpost_state")    \
+                 " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"           \
+                 " batch_bytes FROM outpost_state")                                               \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
@@ -39,7 +40,7 @@
     X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
                            " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
     X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
-                         " accepts_zstd = ?3")                                                    \
+                         " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5")                 \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
@@ -287,6 +288,7 @@ struct device_state {
     struct record_uuid device_id, facility_id, enrolment_region_id, family_region_id;
     char server[300];
     bool admin, accepts_zstd, caught_up;
+    uint32_t push_batch, batch_bytes; /* of the last Welcome; 0: not said */
     struct rpc_buffer cursor, receipt, token;
 };
 

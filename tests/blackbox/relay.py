@@ -23,6 +23,7 @@ class Relay:
         self.port = self.listener.getsockname()[1]
         self.cut_after = None        # (direction, bytes): of the next connections
         self.on_cut = None           # called once, before the cut
+        self.on_passed = None        # called once, when the bytes before the cut are through
         self.passed = [0, 0]         # bytes of the present connection
         self.changed = threading.Condition()
         self.trickle = None          # (bytes, seconds): so many at a time, and so long between
@@ -88,6 +89,8 @@ class Relay:
                 sink.sendall(data[:left])
         except OSError:
             pass
+        if self.on_passed:
+            self.on_passed()
         self._close(source, sink)
         return None
 

@@ -138,6 +138,8 @@ static void print_scalar(const json_t *value)
         printf("%g", json_real_value(value));
     else if (json_is_boolean(value))
         printf("%s", json_is_true(value) ? "yes" : "no");
+    else if (json_is_object(value)) /* the changes of a history */
+        json_dumpf(value, stdout, JSON_COMPACT);
 }
 
 /* A list of objects: a line of names, then a line each, tabs between. */

@@ -81,8 +81,9 @@ class Canary(BadInputTest):
         for words in (["status", "--json"], ["status"], ["verify", "--json"], ["sync", "--json"]):
             self.run_and_keep(one, *words)
         # The search can find it: where people ask for values, they get them.
-        shown = self.server.run("history", "patient", str(uuid.UUID(id[2:-1])), "--json").stdout
-        self.assertIn(TOKEN, shown)
+        for form in (["--json"], []):
+            shown = self.server.run("history", "patient", str(uuid.UUID(id[2:-1])), *form).stdout
+            self.assertIn(TOKEN, shown)
         self.assert_nowhere(one, two)
 
     def conflict(self, one, two, id):

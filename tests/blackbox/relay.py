@@ -44,15 +44,16 @@ class Relay:
             except OSError:
                 device.close()
                 continue
-            self.passed = [0, 0]
+            passed = self.passed = [0, 0]
             for direction, (source, sink) in enumerate(((device, server), (server, device))):
-                threading.Thread(target=self._pump, args=(direction, source, sink),
+                threading.Thread(target=self._pump, args=(direction, source, sink, passed),
                                  daemon=True).start()
 
-    def _pump(self, direction, source, sink):
+    def _pump(self, direction, source, sink, passed):
         try:
             while data := source.recv(65536):
-                data = self._limit(direction, data, source, sink)
+                if passed is self.passed:  # the last bytes of an earlier one do not count
+                    data = self._limit(direction, data, source, sink)
                 if data is None:
                     return
                 if direction == TO_DEVICE and self.holding:

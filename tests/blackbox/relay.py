@@ -1,8 +1,8 @@
 """A TCP relay between a device and a server that breaks things on purpose.
 
 It can cut both connections after a number of bytes in one direction, hold what
-the server sends until told to let go, and let bytes through a few at a time. It sees ciphertext: positions are
-those of the network, not of messages.
+the server sends until told to let go, and let bytes through a few at a time. It
+sees ciphertext: positions are those of the network, not of messages.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -28,8 +28,7 @@ class Relay:
         self.changed = threading.Condition()
         self.trickle = None          # (bytes, seconds): so many at a time, and so long between
         self.holding = False
-        self.held = threading.Event()
-        self.closed = False
+        self.hold_armed = False
         self.thread = threading.Thread(target=self._accept, daemon=True)
         self.thread.start()
 
@@ -44,10 +43,18 @@ class Relay:
             except OSError:
                 device.close()
                 continue
-            passed = self.passed = [0, 0]
-            for direction, (source, sink) in enumerate(((device, server), (server, device))):
-                threading.Thread(target=self._pump, args=(direction, source, sink, passed),
-                                 daemon=True).start()
+            threading.Thread(target=self._relay, args=(device, server), daemon=True).start()
+
+    def _relay(self, device, server):
+        """Both directions of one connection; the sockets are closed when both have ended, since a
+        descriptor that is closed under a thread may by then be that of the next connection."""
+        passed = self.passed = [0, 0]
+        back = threading.Thread(target=self._pump, args=(TO_DEVICE, server, device, passed), daemon=True)
+        back.start()
+        self._pump(TO_SERVER, device, server, passed)
+        back.join()
+        device.close()
+        server.close()
 
     def _pump(self, direction, source, sink, passed):
         try:
@@ -56,14 +63,15 @@ class Relay:
                     data = self._limit(direction, data, source, sink)
                 if data is None:
                     return
-                if direction == TO_DEVICE and self.holding:
-                    self.held.set()
-                    with self.changed:
+                with self.changed:
+                    if direction == TO_SERVER and passed[TO_DEVICE] > 0 and self.hold_armed:
+                        self.holding = True
+                    if direction == TO_DEVICE and self.holding:
                         self.changed.wait_for(lambda: not self.holding, timeout=60)
                 self._send(sink, data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
-            self._close(source, sink)
+            self._end(source, sink)
 
     def _send(self, sink, data):
         while self.trickle and data:
@@ -92,26 +100,25 @@ class Relay:
             pass
         if self.on_passed:
             self.on_passed()
-        self._close(source, sink)
+        self._end(source, sink)
         return None
 
     @staticmethod
-    def _close(*sockets):
+    def _end(*sockets):
         for s in sockets:
             try:
                 s.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
-            s.close()
 
-    def hold(self):
-        """From now on nothing that the server sends arrives."""
-        self.held.clear()
-        self.holding = True
+    def hold_answers(self):
+        """Nothing that the server sends arrives once the device has had its handshake and sends on."""
+        with self.changed:
+            self.hold_armed = True
 
     def release(self):
         with self.changed:
-            self.holding = False
+            self.hold_armed = self.holding = False
             self.changed.notify_all()
 
     def close(self):

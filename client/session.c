@@ -16,6 +16,7 @@
 #include "outbox.h"
 #include "pull.h"
 #include "push.h"
+#include "resend.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -117,7 +118,7 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         return store_fail(store, OUTPOST_IO, "no memory");
     session->store = store;
     session->options = *options;
-    session->position.rank = INT64_MIN;
+    session->position = push_position_start();
     rpc_buffer_init(&session->message, RPC_MESSAGE_BYTES_MAX);
     device_state_init(&session->device);
 
@@ -312,6 +313,19 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
     return true;
 }
 
+/* The server was restored: what it forgot is noted durably, and goes with the
+ * next call (R8, R22). */
+static bool note_loss(struct sync_session *session, bool reset, bool resend)
+{
+    struct store *store = session->store;
+
+    if (!reset && !resend)
+        return true;
+    return store_begin(store, STORE_FULL) &&
+           (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
+           (!resend || resend_journal(store)) && store_commit(store);
+}
+
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
 {
     struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
@@ -319,6 +333,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
                                 .push_batch = session->device.push_batch,
                                 .batch_bytes = session->device.batch_bytes};
     const Outpost__V1__Settings *settings = welcome->settings;
+    bool reset = false;
 
     if (welcome->n_regions > OUTPOST_REGIONS_MAX ||
         !record_uuid_from_bytes(rpc_bytes_view(welcome->facility_id.data, welcome->facility_id.len),
@@ -326,6 +341,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed Welcome");
     for (size_t i = welcome->n_regions; i-- > 0;) {
         const Outpost__V1__RegionTotal *region = welcome->regions[i];
+        reset = reset || region->reset;
         struct record_uuid id;
         if (!record_uuid_from_bytes(rpc_bytes_view(region->region_id.data, region->region_id.len),
                                     &id))
@@ -344,7 +360,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
     if (welcome->server_time_ms > 0)
         session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
-    return keep_welcome(session, &news);
+    return keep_welcome(session, &news) && note_loss(session, reset, welcome->resend_acknowledged);
 }
 
 static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)

@@ -63,6 +63,28 @@ static enum outpost_code code_of(int result)
     }
 }
 
+static const char *next_step(enum outpost_code code)
+{
+    switch (code) {
+    case OUTPOST_IO:
+        return "; check that the disk has room and the file and its folder can be written";
+    case OUTPOST_TRY_LATER:
+        return "; try again later";
+    case OUTPOST_BAD_INPUT:
+        return "; keep the file, and take another for this device";
+    default:
+        return "; report it";
+    }
+}
+
+static bool fail_to_open(struct store *store, const char *path)
+{
+    int result = sqlite3_errcode(store->db);
+
+    return store_fail(store, code_of(result), "cannot open %s: %s%s", path, sqlite3_errstr(result),
+                      next_step(code_of(result)));
+}
+
 /* SQLite's own text of a constraint can hold what an app's RAISE says, and so a
  * value; its plain name of the result cannot (I10). */
 bool store_fail_sqlite(struct store *store, const char *doing)
@@ -73,8 +95,8 @@ bool store_fail_sqlite(struct store *store, const char *doing)
         return store_fail(store, OUTPOST_BUG,
                           "%s: a trigger or a constraint in the database refused it (SQLite %d)",
                           doing, result);
-    return store_fail(store, code_of(result), "%s: %s (SQLite %d)", doing, sqlite3_errstr(result),
-                      result);
+    return store_fail(store, code_of(result), "%s: %s (SQLite %d)%s", doing, sqlite3_errstr(result),
+                      result, next_step(code_of(result)));
 }
 
 /* ---- Opening ------------------------------------------------------------------- */
@@ -88,8 +110,7 @@ static bool set_up_connection(struct store *store, const char *path)
                      " PRAGMA temp_store = MEMORY",
                      NULL, NULL, NULL) == SQLITE_OK)
         return true;
-    return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                      sqlite3_errmsg(store->db));
+    return fail_to_open(store, path);
 }
 
 bool store_open(struct store *store, const char *path, bool create,
@@ -108,8 +129,7 @@ bool store_open(struct store *store, const char *path, bool create,
     if (sqlite3_open_v2(path, &store->db, flags, NULL) != SQLITE_OK) {
         if (store->db == NULL)
             return store_fail(store, OUTPOST_IO, "no memory");
-        return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                          sqlite3_errmsg(store->db));
+        return fail_to_open(store, path);
     }
     return set_up_connection(store, path);
 }
@@ -298,6 +318,8 @@ bool store_load_sums(struct store *store)
     store->pending_any = sqlite3_column_int(statement, 4);
     store->left_any = sqlite3_column_int(statement, 5);
     store->unconfirmed_any = sqlite3_column_int(statement, 6);
+    store->offer_due = sqlite3_column_int(statement, 7);
+    store->admin = sqlite3_column_int(statement, 8);
     store->sums_changed = false;
     sqlite3_reset(statement);
     return true;

@@ -31,7 +31,8 @@
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
                       " EXISTS (SELECT 1 FROM outpost_left),"                                     \
-                      " EXISTS (SELECT 1 FROM outpost_unconfirmed) FROM outpost_state")           \
+                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin"             \
+                      " FROM outpost_state")                                                      \
     X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
@@ -76,9 +77,9 @@
     X(OUTBOX_PUT, "INSERT INTO outpost_outbox (type, family_id, id, rank, mutation, mutation_id," \
                   " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
                   " ?9)")                                                                         \
-    X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"           \
+    X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"        \
                     " WHERE rank = ?1 AND n > ?2 UNION ALL"                                       \
-                    " SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"          \
+                    " SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"       \
                     " WHERE rank > ?1 ORDER BY rank, n")                                          \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
@@ -87,6 +88,24 @@
     X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
                    " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
                    " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+    X(RESEND_PUT, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank, mutation,"    \
+                  " mutation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                \
+    X(RESEND_JOURNAL, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank,"          \
+                      " mutation, mutation_id, acknowledged_version)"                             \
+                      " SELECT type, family_id, id, -1, mutation, mutation_id, version"           \
+                      " FROM outpost_journal ORDER BY n")                                         \
+    X(RESEND_ANY, "SELECT 1 FROM outpost_resend LIMIT 1")                                         \
+    X(RESEND_AFTER,                                                                               \
+      "SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"   \
+      " WHERE rank = ?1 AND n > ?2 UNION ALL"                                                     \
+      " SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"  \
+      " WHERE rank > ?1 ORDER BY rank, n")                                                        \
+    X(RESEND_BY_N, "SELECT type, family_id, id, mutation FROM outpost_resend WHERE n = ?1")       \
+    X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
+    X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
+    X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
+                       " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend)")                        \
+    X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
     X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
                         " WHERE answered_at_ms = ?1")                                             \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
@@ -190,6 +209,10 @@ struct store {
     struct store_sum sums[CLASS_COUNT];
     bool sums_changed;
     bool pending_any, left_any, unconfirmed_any;
+    /* R22: a region was reset; what the server lacks is offered before anything
+     * is dropped. */
+    bool offer_due;
+    bool admin;
 };
 
 /* Durability of a transaction. */

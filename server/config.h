@@ -17,7 +17,7 @@ struct config {
 };
 
 /* Reads folder/outpostd.ini. NOT_FOUND: the folder is not set up;
- * INVALID_ARGUMENT names the line. */
+ * RESOURCE_EXHAUSTED: it cannot be read; INVALID_ARGUMENT names the line. */
 struct rpc_status config_load(const char *folder, struct config *config_out);
 
 /* Writes folder/outpostd.ini (0600) with every setting and what it means.

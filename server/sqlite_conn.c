@@ -5,17 +5,31 @@
  */
 #include "sqlite_conn.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 enum {
     /* Another process (an administrator's command) may hold the write lock for
      * a moment; its transactions are short. */
     BUSY_TIMEOUT_MS = 10000,
 };
 
+/* SQLite makes a file that everybody may read; its -wal and -shm take its mode. */
+static void make_private(const char *file)
+{
+    int descriptor = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (descriptor >= 0)
+        close(descriptor); /* else opening the database tells why */
+}
+
 struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, bool create)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 
     *conn = (struct sqlite_conn){0};
+    if (create)
+        make_private(file);
     int code = sqlite3_open_v2(file, &conn->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
@@ -26,9 +40,10 @@ struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, b
     }
     if (code == SQLITE_OK)
         return rpc_status_ok();
-    struct rpc_status status = rpc_status_make(
-        code == SQLITE_CANTOPEN ? RPC_NOT_FOUND : RPC_INTERNAL, "open the store %s: %s", file,
-        conn->db != NULL ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
+    struct rpc_status status = sqlite_conn_status(conn, code);
+    if (code == SQLITE_CANTOPEN)
+        status =
+            rpc_status_make(RPC_NOT_FOUND, "open the store %s: %s", file, sqlite3_errstr(code));
     sqlite_conn_close(conn);
     return status;
 }
@@ -65,8 +80,9 @@ struct rpc_status sqlite_conn_status(struct sqlite_conn *conn, int code)
         return rpc_status_make(RPC_DATA_LOSS,
                                "the server's store is damaged; restore it from a backup");
     default:
-        return rpc_status_make(RPC_INTERNAL, "the server's store failed: %s",
-                               conn->db != NULL ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
+        return rpc_status_make(RPC_INTERNAL, "the server's store failed: %s (SQLite %d)",
+                               sqlite3_errstr(code),
+                               conn->db != NULL ? sqlite3_extended_errcode(conn->db) : code);
     }
 }
 

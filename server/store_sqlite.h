@@ -36,6 +36,7 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
 int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
                  struct store_enrol *enrol);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
+int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
 /* The region of a facility, by its record. SQLITE_NOTFOUND: not known. */
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,

@@ -137,9 +137,14 @@ static bool fail(struct importing *importing, enum outpost_code code, const char
 static bool fail_sqlite(struct importing *importing)
 {
     int result = sqlite3_errcode(importing->app) & 0xff;
-    bool busy = result == SQLITE_BUSY || result == SQLITE_LOCKED;
 
-    return fail(importing, busy ? OUTPOST_TRY_LATER : OUTPOST_IO, sqlite3_errstr(result));
+    if (result == SQLITE_BUSY || result == SQLITE_LOCKED)
+        return fail(importing, OUTPOST_TRY_LATER, "the database is busy; try again later");
+    if (importing->status.code == OUTPOST_OK)
+        importing->status = command_fail(
+            OUTPOST_IO, "%s: %s; check that the disk has room and the file can be written",
+            importing->command->db, sqlite3_errstr(result));
+    return false;
 }
 
 static bool fail_row(struct importing *importing, const struct synthea_csv *csv,

@@ -54,6 +54,16 @@ static struct outpost_status make_file(const char *path)
     return command_ok();
 }
 
+/* SQLite makes a file that everybody may read, and this one will hold a private
+ * key and people's health. Its -wal and -shm take its mode. */
+static void make_private(const char *path)
+{
+    int descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (descriptor >= 0)
+        close(descriptor); /* else opening the database tells why */
+}
+
 static struct outpost_status enrol(struct command *command, const char *ca_pem)
 {
     struct outpost_enrol_options enrol = {.server = command->server,
@@ -98,7 +108,9 @@ struct outpost_status command_init(struct command *command)
     if (made_here)
         status = make_file(command->db);
     if (status.code == OUTPOST_OK)
-        status = enrol(command, ca_pem);
+        if (made_here)
+            make_private(command->db);
+    status = enrol(command, ca_pem);
     if (status.code != OUTPOST_OK && made_here)
         remove_database(command->db);
     return status;

@@ -45,9 +45,8 @@ static bool is_listed(const json_t *rows, uint64_t version)
     size_t index;
     json_t *row;
 
-    json_array_foreach (rows, index, row)
-        if (json_integer_value(json_object_get(row, "version")) == (json_int_t)version)
-            return true;
+    json_array_foreach(rows, index, row) if (json_integer_value(json_object_get(row, "version")) ==
+                                             (json_int_t)version) return true;
     return false;
 }
 

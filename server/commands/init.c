@@ -40,6 +40,8 @@ struct rpc_status command_init(struct command *command)
         return command_usage("--store: this outpostd knows sqlite");
     strcpy(command->config.folder, line->data);
     struct rpc_status status = config_load(line->data, &existing);
+    if (status.code == RPC_RESOURCE_EXHAUSTED)
+        return status;
     if (status.code != RPC_NOT_FOUND)
         return rpc_status_make(RPC_ALREADY_EXISTS,
                                "%s is set up already: outpostd init overwrites nothing",

@@ -214,8 +214,8 @@ struct rpc_call_options {
     void *context;
 };
 
-/* Starts a call; it may be sent to at once, and waits when the server admits no
- * more calls for now. NULL: no memory, metadata that gRPC does not allow, or the
+/* Starts a call; it may be sent to at once, and waits while the server admits no
+ * more calls. NULL: no memory, metadata that gRPC does not allow, or the
  * connection is closed or drained. */
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
 

@@ -19,6 +19,9 @@ enum {
     TRIES_MAX = 3,
     /* How far a recovery comes before the power goes again, at most. */
     RECOVERY_OPERATIONS = 80,
+    /* Of a long WAL: the sync's own commits reach the 1000 of SQLite's checkpoint. */
+    LONG_WAL_FRAMES = 950,
+    WAL_FRAME_BYTES = 24 + 4096,
     REQUEST_PUSH = 2,
     RESPONSE_PUSH_RESULT = 2,
 };
@@ -262,12 +265,36 @@ static bool make_base(struct world *world)
            wrong(world, "the base cannot be made");
 }
 
+/* Commits that change nothing of interest, until the WAL is as long as it is wanted. */
+static bool lengthen_wal(struct world *world, enum world_side side, const char *sql)
+{
+    char name[32];
+    sqlite3 *db = NULL;
+    bool good = sqlite3_open(paths[side], &db) == SQLITE_OK;
+
+    snprintf(name, sizeof name, "%s-wal", paths[side]);
+    for (size_t i = 0; good && i < 2 * LONG_WAL_FRAMES; i++) {
+        const struct crash_file *wal = crash_disk_find(&world->disks[side], name);
+        good = wal != NULL && sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK;
+        if (good && wal->seen.len / WAL_FRAME_BYTES >= LONG_WAL_FRAMES)
+            break;
+    }
+    sqlite3_close(db);
+    return good || wrong(world, "the WAL of %s cannot be made longer", paths[side]);
+}
+
 bool world_init(struct world *world, struct crash_disk *disks, bool long_wals)
 {
     *world = (struct world){.disks = disks, .hasher = record_hasher_new()};
     for (size_t i = 0; i < WORLD_SIDES; i++)
         crash_disk_deinit(&disks[i]);
     bool good = make_base(world);
+    if (good && long_wals)
+        good = lengthen_wal(world, WORLD_DEVICE,
+                            "CREATE TABLE IF NOT EXISTS padding(n);"
+                            "INSERT OR REPLACE INTO padding(rowid, n) VALUES (1, random())") &&
+               lengthen_wal(world, WORLD_SERVER,
+                            "UPDATE device SET last_sync_at_ms = last_sync_at_ms + 1");
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1 || !long_wals) {
             close_device(world);

@@ -84,8 +84,7 @@ static struct rpc_status admission(const struct stream *stream)
         return rpc_status_make(RPC_UNAUTHENTICATED,
                                "this server does not know the device: enrol it again");
     if (hello->revoked)
-        return rpc_status_make(RPC_PERMISSION_DENIED,
-                               "the device is revoked: ask the administrator");
+        return stream_revoked();
     if (!token_is_good(stream))
         return rpc_status_make(RPC_PERMISSION_DENIED,
                                "another copy of this device's database has synced: keep this one"

@@ -57,6 +57,7 @@ enum store_kind {
     STORE_PAGE,
     STORE_CAUGHT_UP,
     STORE_HEADS,
+    STORE_REVOKED,
     STORE_ENROL,
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
@@ -118,6 +119,7 @@ struct store_push {
     struct push_batch *batch;
     struct record_uuid region_id; /* the stream's region, for its head */
     /* out: batch->answers and batch->receipt, and the heads after the commit */
+    bool revoked; /* the author is refused by now; nothing was decided */
     struct store_place head_global;
     struct store_place head_region;
 };
@@ -133,6 +135,7 @@ struct store_row {
 struct store_page {
     struct store_request request;
     /* in */
+    struct record_uuid device_id; /* for whom; zeros: the server itself */
     struct record_uuid region_id;
     bool snapshot;           /* by key, living records; else by seq, all */
     struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
@@ -140,6 +143,7 @@ struct store_page {
     size_t rows_max;
     size_t bytes_max;
     /* out */
+    bool revoked; /* the device is refused by now; nothing was read */
     struct rpc_buffer encoded;
     struct store_row *rows; /* malloc'ed */
     size_t row_count;
@@ -165,6 +169,7 @@ struct store_caught_up {
     uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
     uint8_t presented_token[STORE_TOKEN_LEN];
     /* out */
+    bool revoked;   /* the device is refused by now: nothing was written */
     bool behind[2]; /* there is more: no token was written */
     struct store_head heads[2];
 };
@@ -181,6 +186,14 @@ struct store_heads {
 };
 
 void store_heads_deinit(struct store_heads *heads);
+
+/* Which devices are refused by now: asked for the streams that are open. */
+struct store_revoked {
+    struct store_request request;
+    size_t device_count;
+    const struct record_uuid *devices;
+    bool *revoked; /* out: the owner's memory, one for each device */
+};
 
 /* A one-time code: a public selector and the hash of its secret. */
 enum { STORE_CODE_SELECTOR_LEN = 4, STORE_CODE_HASH_LEN = 32 };

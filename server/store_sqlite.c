@@ -139,8 +139,12 @@ static struct store_place place_in(struct push_set *set, const struct record_uui
 
 static int run_push(struct sqlite_store *self, struct push_set *set, struct store_push *push)
 {
-    int code = sqlite_push_load(&self->writer, set, push->batch);
+    const struct record_uuid *author = &push->batch->device.device_id;
+    int code = sqlite_device_revoked(&self->writer, author, &push->revoked);
 
+    if (code != SQLITE_OK || push->revoked)
+        return code;
+    code = sqlite_push_load(&self->writer, set, push->batch);
     if (code != SQLITE_OK)
         return code;
     return push_decide(set, push->batch) ? SQLITE_OK : SQLITE_NOMEM;
@@ -243,6 +247,8 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
         return sqlite_read_page(conn, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
+    case STORE_REVOKED:
+        return sqlite_read_revoked(conn, (struct store_revoked *)request);
     case STORE_RECORD_GET:
         return sqlite_read_record(conn, (struct store_record_get *)request);
     case STORE_LOG_LIST:

@@ -30,6 +30,10 @@ int sqlite_read_quarantine(struct sqlite_conn *conn, struct store_quarantine_lis
 int sqlite_read_conflicts(struct sqlite_conn *conn, struct store_conflict_count *count);
 
 /* store_sqlite_device.c: devices, codes, tokens. */
+/* Whether the device is refused; one that is not known is not asked for here. */
+int sqlite_device_revoked(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                          bool *revoked_out);
+int sqlite_read_revoked(struct sqlite_conn *conn, struct store_revoked *revoked);
 int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up);
 int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
                     struct store_code_add *add);

@@ -53,8 +53,10 @@ static int write_token(struct sqlite_conn *conn, const struct store_caught_up *c
 int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up)
 {
     bool behind = false;
-    int code = SQLITE_OK;
+    int code = sqlite_device_revoked(conn, &caught_up->device_id, &caught_up->revoked);
 
+    if (caught_up->revoked)
+        return code;
     for (size_t i = 0; i < caught_up->region_count && code == SQLITE_OK; i++) {
         code = sqlite_read_head(conn, &caught_up->regions[i], &caught_up->heads[i]);
         caught_up->behind[i] = caught_up->heads[i].last.seq > caught_up->places[i].seq;
@@ -175,6 +177,34 @@ int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
 }
 
 /* ---- Devices ------------------------------------------------------------- */
+
+int sqlite_device_revoked(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                          bool *revoked_out)
+{
+    sqlite3_stmt *statement =
+        sqlite_conn_statement(conn, "SELECT 1 FROM device WHERE device_id = ?1 AND state <> ?2");
+
+    *revoked_out = false;
+    if (record_uuid_is_zero(device_id))
+        return SQLITE_OK;
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, device_id);
+    sqlite3_bind_int(statement, 2, STORE_DEVICE_ACTIVE);
+    int code = sqlite3_step(statement);
+    *revoked_out = code == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int sqlite_read_revoked(struct sqlite_conn *conn, struct store_revoked *revoked)
+{
+    int code = SQLITE_OK;
+
+    for (size_t i = 0; i < revoked->device_count && code == SQLITE_OK; i++)
+        code = sqlite_device_revoked(conn, &revoked->devices[i], &revoked->revoked[i]);
+    return code;
+}
 
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
 {

@@ -316,6 +316,9 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
     page->rows = calloc(page->rows_max, sizeof *page->rows);
     if (page->rows == NULL)
         return SQLITE_NOMEM;
+    code = sqlite_device_revoked(conn, &page->device_id, &page->revoked);
+    if (code != SQLITE_OK || page->revoked)
+        return code;
     code = read_rows(conn, page);
     if (code == SQLITE_OK)
         code = sqlite_read_head(conn, &page->region_id, &head);

@@ -66,6 +66,12 @@ void stream_on_writable(struct stream *stream);
  * store has answered what it still owes. */
 void stream_on_close(struct stream *stream);
 
+/* The device whose stream this is. */
+struct record_uuid stream_device(const struct stream *stream);
+
+/* Ends the stream: its device has been revoked. */
+void stream_refuse(struct stream *stream);
+
 /* Follow mode: whether the stream waits for changes, and in which regions (the
  * global one, then its own). */
 bool stream_is_following(const struct stream *stream, struct record_uuid regions_out[2]);

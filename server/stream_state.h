@@ -112,6 +112,9 @@ void stream_leave(struct stream *stream);
 /* Ends the call; also a refusal: what is in flight is then read and dropped (R18). */
 void stream_end(struct stream *stream, struct rpc_status status);
 
+/* The status of a device that is revoked. */
+struct rpc_status stream_revoked(void);
+
 void stream_set_paused(struct stream *stream, bool paused);
 
 /* Asks the store. Each answer goes through stream_answered first, which enters;

@@ -230,3 +230,58 @@ void sync_poll_followers(struct sync_service *service)
     };
     store_submit(service->streams->store, &service->heads.request);
 }
+
+/* ---- Revoked devices -------------------------------------------------------- */
+
+static void refuse_device(struct sync_service *service, const struct record_uuid *device_id)
+{
+    struct sync_call *next;
+
+    for (struct sync_call *call = service->calls; call != NULL; call = next) {
+        struct record_uuid id = stream_device(call->stream);
+        next = call->next;
+        if (record_uuid_compare(&id, device_id) == 0)
+            stream_refuse(call->stream);
+    }
+}
+
+static void revoked_done(struct store_request *request)
+{
+    struct sync_service *service = request->owner;
+
+    service->asking_revoked = false;
+    if (rpc_ok(&request->status))
+        for (size_t i = 0; i < service->revoked.device_count; i++)
+            if (service->devices_revoked[i])
+                refuse_device(service, &service->devices[i]);
+    free(service->devices);
+    free(service->devices_revoked);
+}
+
+void sync_poll_revoked(struct sync_service *service)
+{
+    size_t count = 0;
+
+    if (service->asking_revoked || service->calls == NULL)
+        return;
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        count++;
+    service->devices = calloc(count, sizeof *service->devices);
+    service->devices_revoked = calloc(count, sizeof *service->devices_revoked);
+    if (service->devices == NULL || service->devices_revoked == NULL) {
+        free(service->devices);
+        free(service->devices_revoked);
+        return;
+    }
+    count = 0;
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        service->devices[count++] = stream_device(call->stream);
+    service->asking_revoked = true;
+    service->revoked = (struct store_revoked){
+        .request = {.kind = STORE_REVOKED, .done = revoked_done, .owner = service},
+        .device_count = count,
+        .devices = service->devices,
+        .revoked = service->devices_revoked,
+    };
+    store_submit(service->streams->store, &service->revoked.request);
+}

@@ -36,7 +36,7 @@ static const struct entry {
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
      "minutes. With --admin the device may write facilities and regions."},
     {"device", command_device, true, "device list | revoke ID   --data DIR",
-     "Lists the enrolled devices, or refuses one from its next sync on."},
+     "Lists the enrolled devices, or refuses one from now on, in an open stream too."},
     {"region", command_region, true, "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},
     {"facility", command_facility, true,

@@ -206,7 +206,9 @@ struct store_code_add {
     bool admin;
     int64_t now_ms;
     int64_t expires_at_ms;
-    bool facility_known; /* out */
+    /* out */
+    bool facility_known;
+    bool facility_closed; /* no code was made */
 };
 
 /* Uses a code up and makes the device, in one transaction. */
@@ -224,6 +226,7 @@ struct store_enrol {
         STORE_CODE_USED,
         STORE_CODE_EXPIRED,
         STORE_CODE_DEAD, /* too many wrong secrets */
+        STORE_CODE_FACILITY_CLOSED,
     } verdict;
     struct record_uuid facility_id;
     struct record_uuid region_id;

@@ -41,8 +41,10 @@ int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
                  struct store_enrol *enrol);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
-/* The region of a facility, by its record. SQLITE_NOTFOUND: not known. */
+/* The region of a facility, by its record. SQLITE_NOTFOUND: not known. closed_out
+ * may be NULL. */
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
-                              const struct record_uuid *facility, struct record_uuid *region_out);
+                              const struct record_uuid *facility, struct record_uuid *region_out,
+                              bool *closed_out);
 
 #endif

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
-                              const struct record_uuid *facility, struct record_uuid *region_out)
+                              const struct record_uuid *facility, struct record_uuid *region_out,
+                              bool *closed_out)
 {
     sqlite3_stmt *statement =
         sqlite_conn_statement(conn, "SELECT body FROM record WHERE region_id = zeroblob(16)"
@@ -25,7 +26,9 @@ int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles
                        scope_region_of_facility(roles, &body, region_out)
                    ? SQLITE_OK
                    : SQLITE_NOTFOUND;
-    else if (code == SQLITE_DONE)
+    if (code == SQLITE_OK && closed_out != NULL)
+        *closed_out = scope_facility_is_closed(roles, &body);
+    if (code == SQLITE_DONE)
         code = SQLITE_NOTFOUND;
     sqlite3_reset(statement);
     return code;
@@ -73,10 +76,11 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
                     struct store_code_add *add)
 {
     struct record_uuid region;
-    int code = sqlite_region_of_facility(conn, roles, &add->facility_id, &region);
+    int code =
+        sqlite_region_of_facility(conn, roles, &add->facility_id, &region, &add->facility_closed);
 
     add->facility_known = code == SQLITE_OK;
-    if (code == SQLITE_NOTFOUND)
+    if (code == SQLITE_NOTFOUND || add->facility_closed)
         return SQLITE_OK;
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn, "INSERT OR REPLACE INTO enrolment(selector, secret_hash, facility_id, admin,"
@@ -172,8 +176,11 @@ int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
         return count_wrong_secret(conn, enrol);
     if (enrol->verdict != STORE_CODE_GOOD)
         return SQLITE_OK;
-    code = sqlite_region_of_facility(conn, roles, &enrol->facility_id, &enrol->region_id);
-    return code == SQLITE_OK ? use_code(conn, enrol) : code;
+    bool closed = false;
+    code = sqlite_region_of_facility(conn, roles, &enrol->facility_id, &enrol->region_id, &closed);
+    if (closed)
+        enrol->verdict = STORE_CODE_FACILITY_CLOSED;
+    return code == SQLITE_OK && !closed ? use_code(conn, enrol) : code;
 }
 
 /* ---- Devices ------------------------------------------------------------- */

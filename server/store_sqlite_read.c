@@ -156,7 +156,8 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
     hello->facility_known = false;
     if (code != SQLITE_OK || !hello->device_known)
         return code;
-    code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region);
+    code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region,
+                                     NULL);
     if (code == SQLITE_NOTFOUND)
         return SQLITE_OK;
     hello->facility_known = code == SQLITE_OK;

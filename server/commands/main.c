@@ -40,8 +40,9 @@ static const struct entry {
     {"region", command_region, true, "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},
     {"facility", command_facility, true,
-     "facility list | add FIELD=VALUE... [--id ID]   --data DIR",
-     "Lists the facilities, or adds one (facility add name=... sync_region_id=ID)."},
+     "facility list | add FIELD=VALUE... [--id ID] | close ID   --data DIR",
+     "Lists the facilities, adds one (facility add name=... sync_region_id=ID), or closes\n"
+     "one: it stays, with its patients and devices, and no new device enrols there."},
     {"history", command_history, true, "history TYPE ID --data DIR",
      "Every accepted change of one record, oldest first: TYPE is a table's name, such as\n"
      "patient."},

@@ -119,5 +119,35 @@ class Revocation(AdminTest):
             stays.until("caught_up")
 
 
+class ClosedFacility(AdminTest):
+    def test_a_closed_facility_stays_and_gets_no_new_enrolments(self):
+        device, code = self.peer(), self.server.code(self.facility)
+        patient = new_patient(device.facility)
+        device.sync([patient])
+        closed = self.run_json("facility", "close", self.facility)
+        self.assertGreater(closed["closed_at_ms"], 1_600_000_000_000)
+        self.assertEqual(self.run_json("facility", "close", self.facility), closed)
+        (listed,) = self.run_json("facility", "list")["facilities"]
+        self.assertEqual(listed["closed_at_ms"], closed["closed_at_ms"])
+
+        done = self.server.run("enrol", "--facility", self.facility, check=False)
+        self.assertEqual((done.returncode, done.stdout), (65, ""))
+        self.assertIn("closed", done.stderr)
+        with self.assertRaises(grpc.RpcError) as caught:
+            Peer(self.server, self.facility, code=code)
+        self.assertEqual(caught.exception.code(), PERMISSION_DENIED)
+        self.assertIn("closed", caught.exception.details())
+
+        device.sync([new_reading(patient.id, device.facility)])
+        self.assertEqual(device.answers[0].status, sync_pb2.ANSWER_STATUS_APPLIED)
+        (seen,) = [r for r in device.records.values() if r.WhichOneof("body") == "facility"]
+        self.assertEqual(seen.facility.closed_at_ms, closed["closed_at_ms"])
+
+    def test_a_facility_that_is_not_there_cannot_be_closed(self):
+        done = self.server.run("facility", "close", str(uuid.uuid4()), check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertEqual(self.server.run("facility", "close", check=False).returncode, 64)
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

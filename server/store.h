@@ -65,7 +65,10 @@ enum store_kind {
     STORE_RECORD_GET,
     STORE_LOG_LIST,
     STORE_QUARANTINE_LIST,
-    STORE_CONFLICT_COUNT,
+    STORE_QUARANTINE_RETRY,
+    STORE_QUARANTINE_DISCARD,
+    STORE_CONFLICT_LIST,
+    STORE_CONFLICT_RESOLVE,
 };
 
 struct store_request {
@@ -267,6 +270,7 @@ struct store_record_get {
     struct record_uuid region_id;
     struct record_key key; /* zero family: that of a global record */
     bool any_family;       /* look in every family of every region for (type, id) */
+    bool of_family;        /* look where the key's family is now, whatever the region */
     /* out */
     bool found;
     struct record_uuid found_region_id;
@@ -298,6 +302,32 @@ struct store_log_list {
     size_t entry_count;              /* STORE_LIST_ROWS_MAX at most */
 };
 
+/* What waits for a person: quarantined mutations and conflicts, asked for by
+ * their mutation ids. Two devices of different regions may have sent the same
+ * edit, so an id alone names a conflict or a quarantined mutation almost always,
+ * and with its region always. */
+enum { STORE_ACCOUNT_LEN = 64 };
+
+struct store_mutation_range {
+    struct record_mutation_id first, last; /* inclusive */
+    const struct record_uuid *region_id;   /* NULL: of every region */
+    bool closed_too;                       /* also what was resolved or discarded */
+};
+
+/* Which entry a person acts on, and who that is. */
+struct store_review {
+    struct record_uuid region_id;
+    struct record_mutation_id mutation_id;
+    int64_t now_ms;
+    char account[STORE_ACCOUNT_LEN]; /* of the operating system */
+};
+
+/* An entry that was closed, when and by whom; at_ms 0: it is open. */
+struct store_closed {
+    int64_t at_ms;
+    struct rpc_bytes account; /* in the list's arena */
+};
+
 struct store_quarantined {
     struct record_uuid region_id; /* the author's enrolment region */
     struct record_mutation_id mutation_id;
@@ -305,21 +335,68 @@ struct store_quarantined {
     int64_t received_at_ms;
     uint32_t reason;
     uint32_t field;
-    struct rpc_bytes mutation; /* in the list's arena */
+    struct store_closed discarded;
+    struct rpc_bytes mutation; /* in the list's arena; empty when it was purged */
 };
 
 struct store_quarantine_list {
     struct store_request request;
-    uint64_t offset; /* in */
+    /* in */
+    struct store_mutation_range range;
+    uint64_t offset;
+    /* out */
     struct arena arena;
-    struct store_quarantined *entries;
+    struct store_quarantined *entries; /* STORE_LIST_ROWS_MAX at most, oldest first */
     size_t entry_count;
-    uint64_t total;
+    uint64_t total; /* of all that are open */
 };
 
-struct store_conflict_count {
+/* R17: decides the kept bytes again, as their author's, and takes the entry out
+ * when they are accepted. Refused again, nothing changes. */
+struct store_quarantine_retry {
     struct store_request request;
-    uint64_t open; /* out */
+    struct store_review review; /* in */
+    /* out */
+    bool found;                  /* with its bytes */
+    struct push_outcome outcome; /* QUARANTINED and RETRY: it stays */
+};
+
+/* The entry is not listed any more; a trace of it stays for ever. */
+struct store_quarantine_discard {
+    struct store_request request;
+    struct store_review review; /* in */
+    bool purge;                 /* in: its bytes go too */
+    bool found;                 /* out: and it was open, or has been purged now */
+};
+
+struct store_conflict {
+    struct record_uuid region_id;
+    struct record_mutation_id mutation_id;
+    struct record_key key;
+    struct record_uuid device_id;
+    uint64_t version; /* the record's, after the merge */
+    int64_t received_at_ms;
+    struct store_closed resolved;
+    struct rpc_bytes clashes; /* see clash.h; this and mutation are in the list's arena */
+    struct rpc_bytes mutation;
+};
+
+struct store_conflict_list {
+    struct store_request request;
+    /* in */
+    struct store_mutation_range range;
+    uint64_t offset;
+    /* out */
+    struct arena arena;
+    struct store_conflict *entries; /* STORE_LIST_ROWS_MAX at most, oldest first */
+    size_t entry_count;
+    uint64_t total; /* of all that are open */
+};
+
+struct store_conflict_resolve {
+    struct store_request request;
+    struct store_review review; /* in */
+    bool found;                 /* out: and it was open */
 };
 
 /* ---- The store ---------------------------------------------------------- */

@@ -99,6 +99,9 @@ static bool is_write(enum store_kind kind)
     case STORE_ENROL:
     case STORE_CODE_ADD:
     case STORE_DEVICE_SET:
+    case STORE_QUARANTINE_RETRY:
+    case STORE_QUARANTINE_DISCARD:
+    case STORE_CONFLICT_RESOLVE:
         return true;
     default:
         return false;
@@ -118,6 +121,13 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
     case STORE_DEVICE_SET:
         return sqlite_device_set(&self->writer, (struct store_device_set *)request);
+    case STORE_QUARANTINE_RETRY:
+        return sqlite_quarantine_retry(&self->writer, roles, self->hasher,
+                                       (struct store_quarantine_retry *)request);
+    case STORE_QUARANTINE_DISCARD:
+        return sqlite_quarantine_discard(&self->writer, (struct store_quarantine_discard *)request);
+    case STORE_CONFLICT_RESOLVE:
+        return sqlite_conflict_resolve(&self->writer, (struct store_conflict_resolve *)request);
     default:
         assert(!"not a write");
         return SQLITE_MISUSE;
@@ -254,9 +264,9 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
     case STORE_LOG_LIST:
         return sqlite_read_log(conn, (struct store_log_list *)request);
     case STORE_QUARANTINE_LIST:
-        return sqlite_read_quarantine(conn, (struct store_quarantine_list *)request);
-    case STORE_CONFLICT_COUNT:
-        return sqlite_read_conflicts(conn, (struct store_conflict_count *)request);
+        return sqlite_quarantine_list(conn, (struct store_quarantine_list *)request);
+    case STORE_CONFLICT_LIST:
+        return sqlite_conflict_list(conn, (struct store_conflict_list *)request);
     case STORE_DEVICE_LIST:
         return sqlite_device_list(conn, (struct store_device_list *)request);
     default:

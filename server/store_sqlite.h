@@ -26,8 +26,14 @@ int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_
 int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads);
 int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get);
 int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list);
-int sqlite_read_quarantine(struct sqlite_conn *conn, struct store_quarantine_list *list);
-int sqlite_read_conflicts(struct sqlite_conn *conn, struct store_conflict_count *count);
+
+/* store_sqlite_review.c: what waits for a person. */
+int sqlite_quarantine_list(struct sqlite_conn *conn, struct store_quarantine_list *list);
+int sqlite_quarantine_retry(struct sqlite_conn *conn, const struct scope_roles *roles,
+                            struct record_hasher *hasher, struct store_quarantine_retry *retry);
+int sqlite_quarantine_discard(struct sqlite_conn *conn, struct store_quarantine_discard *discard);
+int sqlite_conflict_list(struct sqlite_conn *conn, struct store_conflict_list *list);
+int sqlite_conflict_resolve(struct sqlite_conn *conn, struct store_conflict_resolve *resolve);
 
 /* store_sqlite_device.c: devices, codes, tokens. */
 /* Whether the device is refused; one that is not known is not asked for here. */
@@ -39,6 +45,9 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
                     struct store_code_add *add);
 int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
                  struct store_enrol *enrol);
+/* Who pushes, as enrolled. SQLITE_NOTFOUND: the device is not known. */
+int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       const struct record_uuid *device_id, struct scope_device *author_out);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
 /* The region of a facility, by its record. SQLITE_NOTFOUND: not known. closed_out

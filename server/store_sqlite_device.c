@@ -213,6 +213,32 @@ int sqlite_read_revoked(struct sqlite_conn *conn, struct store_revoked *revoked)
     return code;
 }
 
+int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       const struct record_uuid *device_id, struct scope_device *author_out)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT enrolment_region_id, facility_id, admin FROM device WHERE device_id = ?1");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, device_id);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *author_out = (struct scope_device){
+            .device_id = *device_id,
+            .enrolment_region = sqlite_column_uuid(statement, 0),
+            .facility = sqlite_column_uuid(statement, 1),
+            .admin = sqlite3_column_int(statement, 2) != 0,
+        };
+    sqlite3_reset(statement);
+    if (code == SQLITE_DONE)
+        return SQLITE_NOTFOUND;
+    if (code != SQLITE_ROW)
+        return code;
+    code = sqlite_region_of_facility(conn, roles, &author_out->facility, &author_out->region, NULL);
+    return code == SQLITE_NOTFOUND ? SQLITE_OK : code; /* it may still write in its enrolment's */
+}
+
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(

@@ -46,8 +46,17 @@ static const struct entry {
     {"history", command_history, true, "history TYPE ID --data DIR",
      "Every accepted change of one record, oldest first: TYPE is a table's name, such as\n"
      "patient."},
-    {"quarantine", command_quarantine, true, "quarantine list --data DIR",
-     "What could not be accepted, and why. Values are not shown."},
+    {"conflict", command_conflict, true,
+     "conflict list [--all] | show ID | resolve ID [--take arriving|stored]   --data DIR",
+     "Edits that met on one field, until someone resolves them; with --all the resolved ones\n"
+     "too. ID is a mutation id, or the beginning of one. list tells which side won; show tells\n"
+     "both values; resolve --take sets the other side's value back, by an edit of the server's\n"
+     "own that travels like any."},
+    {"quarantine", command_quarantine, true,
+     "quarantine list [--all] | show ID | retry ID | discard ID [--purge]   --data DIR",
+     "What could not be accepted, and why; with --all what was discarded too. ID is a mutation\n"
+     "id, or the beginning of one. Only show tells values. retry applies the edit as it is, as\n"
+     "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
     {"status", command_status, true, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
     {"verify", command_verify, true, "verify --data DIR",
@@ -139,6 +148,24 @@ static void print_scalar(const json_t *value)
         printf("%s", json_is_true(value) ? "yes" : "no");
 }
 
+/* An object in one place of a text: NAME=VALUE,NAME=VALUE. */
+static void print_value(const json_t *value)
+{
+    const char *name, *comma = "";
+    json_t *member;
+
+    if (!json_is_object(value)) {
+        print_scalar(value);
+        return;
+    }
+    json_object_foreach((json_t *)value, name, member)
+    {
+        printf("%s%s=", comma, name);
+        print_scalar(member);
+        comma = ",";
+    }
+}
+
 /* A list of objects: a line of names, then a line each, tabs between. */
 static void print_table(const json_t *rows)
 {
@@ -161,7 +188,7 @@ static void print_table(const json_t *rows)
         json_object_foreach(row, name, value)
         {
             printf("%s", tab);
-            print_scalar(value);
+            print_value(value);
             tab = "\t";
         }
         printf("\n");
@@ -184,7 +211,7 @@ static void print_text(const struct command *command)
             print_table(value);
         } else if (!json_is_null(value)) {
             printf("%s: ", name);
-            print_scalar(value);
+            print_value(value);
             printf("\n");
         }
     }
@@ -258,6 +285,10 @@ enum line_option {
     OPTION_FACILITY,
     OPTION_REGIONS,
     OPTION_ID,
+    OPTION_REGION,
+    OPTION_TAKE,
+    OPTION_ALL,
+    OPTION_PURGE,
     OPTION_HOST,
     OPTION_ADMIN,
     OPTION_JSON,
@@ -271,6 +302,10 @@ static const struct option options[] = {
     {"facility", required_argument, NULL, OPTION_FACILITY},
     {"regions", required_argument, NULL, OPTION_REGIONS},
     {"id", required_argument, NULL, OPTION_ID},
+    {"region", required_argument, NULL, OPTION_REGION},
+    {"take", required_argument, NULL, OPTION_TAKE},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"purge", no_argument, NULL, OPTION_PURGE},
     {"host", required_argument, NULL, OPTION_HOST},
     {"admin", no_argument, NULL, OPTION_ADMIN},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -301,6 +336,18 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_ID:
         line->id = optarg;
+        return true;
+    case OPTION_REGION:
+        line->region = optarg;
+        return true;
+    case OPTION_TAKE:
+        line->take = optarg;
+        return true;
+    case OPTION_ALL:
+        line->all = true;
+        return true;
+    case OPTION_PURGE:
+        line->purge = true;
         return true;
     case OPTION_HOST:
         if (line->host_count == COMMAND_HOSTS_MAX)

@@ -4,7 +4,7 @@
  * the schema.
  */
 #include "global_read.h"
-#include "global_write.h"
+#include "own_write.h"
 #include "record_json.h"
 
 enum { ADD_ARENA_BYTES = 1024 * 1024 };
@@ -41,7 +41,7 @@ static struct rpc_status list(struct command *command, const struct record_type 
 static struct rpc_status add(struct command *command, const struct record_type *type,
                              const char *id_name)
 {
-    struct global_write write;
+    struct own_write write;
     struct record_uuid id;
     struct record_body body = {0};
     struct arena arena;
@@ -59,10 +59,10 @@ static struct rpc_status add(struct command *command, const struct record_type *
         status = command_usage("usage: outpostd %s add FIELD=VALUE... --data DIR",
                                type == command->roles.region ? "region" : "facility");
     if (rpc_ok(&status))
-        status = global_write_begin(command, &write);
+        status = own_write_begin(command, &write);
     if (rpc_ok(&status)) {
-        status = global_write_put(&write, type, &id, &body);
-        struct rpc_status ended = global_write_end(&write);
+        status = own_write_put(&write, type, &id, &body);
+        struct rpc_status ended = own_write_end(&write);
         if (rpc_ok(&status))
             status = ended;
     }
@@ -79,15 +79,15 @@ static struct rpc_status add(struct command *command, const struct record_type *
 static struct rpc_status write_closed(struct command *command, const struct record_uuid *id,
                                       const struct wire_field *closed)
 {
-    struct global_write write;
+    struct own_write write;
     struct record_body body = {0};
-    struct rpc_status status = global_write_begin(command, &write);
+    struct rpc_status status = own_write_begin(command, &write);
 
     if (!rpc_ok(&status))
         return status;
     record_body_set(&body, closed);
-    status = global_write_put(&write, command->roles.facility, id, &body);
-    struct rpc_status ended = global_write_end(&write);
+    status = own_write_put(&write, command->roles.facility, id, &body);
+    struct rpc_status ended = own_write_end(&write);
     return rpc_ok(&status) ? ended : status;
 }
 

@@ -12,7 +12,8 @@ import uuid
 import grpc
 
 import peer
-from peer import Outpostd, Peer, new_patient, new_reading, sync_pb2
+from device import Device
+from peer import Outpostd, Peer, mutation, new_patient, new_reading, sync_pb2
 
 PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
 
@@ -147,6 +148,234 @@ class ClosedFacility(AdminTest):
         done = self.server.run("facility", "close", str(uuid.uuid4()), check=False)
         self.assertEqual(done.returncode, 65)
         self.assertEqual(self.server.run("facility", "close", check=False).returncode, 64)
+
+
+class Conflicts(AdminTest):
+    def setUp(self):
+        super().setUp()
+        self.one, self.two = self.peer(), self.peer()
+        self.one.sync([new_patient(self.one.facility, "Asha", zone="Old")])
+        self.two.sync()
+        (self.held,) = [r for r in self.one.records.values() if r.family_id]
+
+    def edit(self, **fields):
+        return mutation("patient", self.held.id, self.held.id, base=self.held, **fields)
+
+    def clash(self, **fields):
+        """Two edits of the same fields; returns the mutation id of the second."""
+        self.one.sync([self.edit(**{name: values[0] for name, values in fields.items()})])
+        self.two.sync([self.edit(**{name: values[1] for name, values in fields.items()})])
+        return peer.hashlib.sha256(
+            self.edit(**{name: values[1] for name, values in fields.items()}).SerializeToString()
+        ).hexdigest()[:32]
+
+    def conflicts(self, *words):
+        return self.run_json("conflict", "list", *words)["conflicts"]
+
+    def patient_of(self, device):
+        device.sync()
+        return device.records[device.name(self.held)]
+
+    def test_R12_a_list_names_fields_and_winners_and_show_has_the_values(self):
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"), zone=("North", "South"))
+        (listed,) = self.conflicts()
+        self.assertEqual((listed["mutation_id"], listed["type"], listed["region_id"]),
+                         (id, "patient", self.region))
+        self.assertEqual(uuid.UUID(listed["id"]).bytes, self.held.id)
+        self.assertEqual(listed["device_id"], self.device_id(self.two))
+        self.assertEqual(listed["fields"], {"full_name": "arriving", "zone": "arriving"})
+        text = self.server.run("conflict", "list").stdout
+        for value in ("Devi", "Kumari", "South"):
+            self.assertNotIn(value, json.dumps(listed) + text)  # I10
+        shown = self.run_json("conflict", "show", id[:8])
+        self.assertEqual(shown["values"], [
+            {"field": "full_name", "winner": "arriving", "stored": "Asha Devi",
+             "arriving": "Asha Kumari"},
+            {"field": "zone", "winner": "arriving", "stored": "North", "arriving": "South"}])
+        self.assertIn("full_name=arriving,zone=arriving", text)
+
+    def test_R12_resolving_takes_it_from_the_list_and_leaves_a_trace(self):
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"))
+        resolved = self.run_json("conflict", "resolve", id)
+        self.assertEqual(self.conflicts(), [])
+        self.assertEqual(self.status()["conflicts"], 0)
+        (listed,) = self.conflicts("--all")
+        self.assertEqual((listed["resolved_at_ms"], listed["resolved_by"]),
+                         (resolved["resolved_at_ms"], resolved["resolved_by"]))
+        self.assertTrue(resolved["resolved_by"])
+        self.assertEqual(self.patient_of(self.one).patient.full_name, "Asha Kumari")
+        self.assertEqual(self.server.run("conflict", "resolve", id, check=False).returncode, 65)
+
+    def test_R12_the_losing_value_set_back_travels_like_any_edit(self):
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"), zone=("", "South"))
+        self.run_json("conflict", "resolve", id, "--take", "stored")
+        self.assertEqual(self.conflicts(), [])
+        for device in (self.one, self.two):
+            record = self.patient_of(device)
+            self.assertEqual((record.patient.full_name, record.patient.zone), ("Asha Devi", ""))
+            self.assertEqual(record.version, 4)
+        history = self.run_json("history", "patient", str(uuid.UUID(bytes=self.held.id)))["history"]
+        self.assertEqual(history[-1]["device_id"], str(uuid.UUID(int=0)))
+        self.assertEqual(history[-1]["changes"], {"full_name": "Asha Devi", "zone": ""})
+
+    def test_R12_taking_the_side_that_won_changes_nothing(self):
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"))
+        self.run_json("conflict", "resolve", id, "--take", "arriving")
+        self.assertEqual(self.patient_of(self.one).version, 3)
+
+    def test_a_later_edit_is_not_undone_by_taking_a_side(self):
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"))
+        now = self.patient_of(self.one)
+        self.one.sync([mutation("patient", now.id, now.id, base=now, full_name="Asha Rani")])
+        done = self.server.run("conflict", "resolve", id, "--take", "stored", check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertNotIn("Rani", done.stderr)
+        self.assertEqual(len(self.conflicts()), 1)
+        self.assertEqual(self.patient_of(self.two).patient.full_name, "Asha Rani")
+
+    def test_R14_a_delete_that_lost_can_be_taken(self):
+        reading = new_reading(self.held.id, self.one.facility)
+        self.one.sync([reading])
+        self.two.sync()
+        held = self.two.records[self.two.name(reading)]
+        edit = lambda **how: mutation("blood_pressure", held.family_id, held.id, base=held, **how)
+        self.one.sync([edit(recorded_at_ms=1_700_000_000_000)])
+        self.two.sync([edit(delete=True)])
+        (listed,) = self.conflicts()
+        self.assertEqual(listed["fields"], {"deleted": "stored"})
+        shown = self.run_json("conflict", "show", listed["mutation_id"])
+        self.assertEqual([(v["stored"], v["arriving"]) for v in shown["values"]], [(False, True)])
+        self.run_json("conflict", "resolve", listed["mutation_id"], "--take", "arriving")
+        self.one.sync()
+        self.assertNotIn(self.one.name(reading), self.one.records)
+
+    def test_R12_one_edit_sent_by_two_regions_devices_may_clash_twice(self):
+        """The second entry has the first one's key; it must neither fail the push nor add one."""
+        id = self.clash(full_name=("Asha Devi", "Asha Kumari"))
+        self.run_json("conflict", "resolve", id)
+        now = self.patient_of(self.one)
+        self.one.sync([mutation("patient", now.id, now.id, base=now, full_name="Asha Rani")])
+        far = self.server.add_facility("Far away", self.server.add_region("South"))
+        admin = self.peer(far, admin=True)
+        admin.sync([self.edit(full_name="Asha Kumari")])
+        self.assertEqual(admin.answers[0].status, sync_pb2.ANSWER_STATUS_OUT_OF_SCOPE)
+        (listed,) = self.conflicts()
+        self.assertEqual((listed["mutation_id"], listed["device_id"]), (id, self.device_id(admin)))
+        (value,) = self.run_json("conflict", "show", id)["values"]
+        self.assertEqual(value["stored"], "Asha Rani")
+
+    def test_words_that_name_no_conflict(self):
+        self.clash(full_name=("Asha Devi", "Asha Kumari"))
+        for words, code in ((["show"], 64), (["show", "xyz"], 64), (["show", "0" * 33], 64),
+                            (["show", "0" * 32], 65), (["mend"], 64), ([], 64)):
+            self.assertEqual(self.server.run("conflict", *words, check=False).returncode, code, words)
+        (listed,) = self.conflicts()
+        done = self.server.run("conflict", "resolve", listed["mutation_id"], "--take", "both", check=False)
+        self.assertEqual(done.returncode, 64)
+
+
+class Quarantine(AdminTest):
+    def quarantined(self, *words):
+        return self.run_json("quarantine", "list", *words)["quarantined"]
+
+    def test_R17_a_retry_after_the_cause_is_gone_applies_the_bytes_and_the_author_learns_it(self):
+        """The nurse moved a patient to a clinic that the server did not know yet."""
+        device = Device(self.server, self.facility)
+        self.addCleanup(device.close)
+        clinic = str(uuid.uuid4())
+        device.sqlite3("INSERT INTO patient(full_name, age_years, age_recorded_at_ms) "
+                       "VALUES ('Asha', 50, 1)")
+        device.sync()
+        device.sqlite3(f"UPDATE patient SET assigned_facility_id = x'{uuid.UUID(clinic).hex}'")
+        self.assertEqual(device.sync()["quarantined"], 1)
+        (entry,) = self.quarantined()
+        self.assertEqual((entry["reason"], entry["field"]), ("unknown facility", "assigned_facility_id"))
+        self.assertEqual(self.run_json("quarantine", "show", entry["mutation_id"])["changes"],
+                         {"assigned_facility_id": clinic})
+
+        done = self.server.run("quarantine", "retry", entry["mutation_id"], check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("assigned_facility_id: unknown facility", done.stderr)
+        self.assertEqual(self.quarantined(), [entry])
+
+        self.server.run("facility", "add", "name=Clinic two", f"sync_region_id={self.region}",
+                        "--id", clinic)
+        self.run_json("quarantine", "retry", entry["mutation_id"][:10])
+        self.assertEqual((self.quarantined(), self.status()["quarantined"]), ([], 0))
+        self.assertEqual(device.status()["rejected"], 1)
+        device.sync()
+        self.assertEqual(device.status()["rejected"], 0)
+        self.assertEqual(device.status()["pending"], 0)
+        device.run("verify")
+        history = self.run_json("history", "patient", entry["id"])["history"]
+        self.assertEqual(history[-1]["device_id"], entry["device_id"])
+
+    def test_R11_a_resend_after_the_retry_is_answered_as_accepted(self):
+        one = self.peer()
+        clinic = str(uuid.uuid4())
+        patient = new_patient(uuid.UUID(clinic).bytes)
+        one.sync([patient])
+        self.assertEqual(one.answers[0].status, sync_pb2.ANSWER_STATUS_QUARANTINED)
+        self.server.run("facility", "add", "name=Two", f"sync_region_id={self.region}", "--id", clinic)
+        one.sync([patient])  # its id is known: it waits for the administrator
+        self.assertEqual(one.answers[0].status, sync_pb2.ANSWER_STATUS_QUARANTINED)
+        (entry,) = self.quarantined()
+        receipt = one.receipt
+        self.run_json("quarantine", "retry", entry["mutation_id"])
+        caught_up = one.sync([patient])
+        self.assertEqual(one.answers[0].status, sync_pb2.ANSWER_STATUS_NO_EFFECT)
+        self.assertEqual(one.answers[0].record.version, 1)
+        self.assertEqual(one.digests(), tuple(r.digest for r in caught_up.regions))
+        self.assertNotEqual(receipt, one.receipt)
+
+    def test_R15_a_retry_has_the_authors_rights_and_no_more(self):
+        other = self.server.add_facility("Far away", self.server.add_region("South"))
+        one = self.peer()
+        one.sync([new_patient(uuid.UUID(other).bytes)])
+        (entry,) = self.quarantined()
+        done = self.server.run("quarantine", "retry", entry["mutation_id"], check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("not yours", done.stderr)
+        self.assertEqual(len(self.quarantined()), 1)
+
+    def test_I6_discarding_keeps_the_bytes_and_purging_keeps_the_trace(self):
+        one = self.peer()
+        patient = new_patient(one.facility)
+        bad = new_reading(patient.id, one.facility, systolic=299, diastolic=181)
+        one.sync([patient, bad])
+        (entry,) = self.quarantined()
+        self.assertNotIn("181", json.dumps(entry).replace(entry["mutation_id"], ""))
+        discarded = self.run_json("quarantine", "discard", entry["mutation_id"])
+        self.assertEqual((self.quarantined(), self.status()["quarantined"]), ([], 0))
+        (listed,) = self.quarantined("--all")
+        self.assertEqual((listed["discarded_at_ms"], listed["discarded_by"]),
+                         (discarded["discarded_at_ms"], discarded["discarded_by"]))
+        shown = self.run_json("quarantine", "show", entry["mutation_id"])
+        self.assertEqual(shown["changes"]["diastolic_mmhg"], 181)
+        done = self.server.run("quarantine", "discard", entry["mutation_id"], check=False)
+        self.assertEqual(done.returncode, 65)
+        self.run_json("quarantine", "discard", entry["mutation_id"], "--purge")
+        self.assertNotIn("changes", self.run_json("quarantine", "show", entry["mutation_id"]))
+        done = self.server.run("quarantine", "retry", entry["mutation_id"], check=False)
+        self.assertEqual(done.returncode, 65)
+        one.sync([bad])  # R11: known for ever
+        self.assertEqual(one.answers[0].status, sync_pb2.ANSWER_STATUS_QUARANTINED)
+
+    def test_one_edit_of_two_regions_devices_is_named_with_its_region(self):
+        south = self.server.add_region("South")
+        far = self.peer(self.server.add_facility("Far away", south))
+        one = self.peer()
+        bad = new_patient(uuid.uuid4().bytes)
+        one.sync([bad])
+        far.sync([bad])
+        ids = {entry["mutation_id"] for entry in self.quarantined()}
+        self.assertEqual((len(ids), len(self.quarantined())), (1, 2))
+        (id,) = ids
+        done = self.server.run("quarantine", "discard", id, check=False)
+        self.assertEqual(done.returncode, 65)
+        self.assertIn("--region", done.stderr)
+        self.run_json("quarantine", "discard", id, "--region", south)
+        self.assertEqual([e["region_id"] for e in self.quarantined()], [self.region])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@
  */
 #include "apply.h"
 
+#include "resend.h"
 #include "schema.h"
 
 /* ---- Held copies ---------------------------------------------------------------- */
@@ -166,13 +167,33 @@ static bool take_pending(struct store *store, const struct record_key *key,
     return good;
 }
 
+/* After a reset the server may have an older version than this device: then the
+ * newer one is offered, as what the snapshot does not confirm at all (R22). */
+static bool offer_newer(struct store *store, const struct record_key *key, const struct image *came)
+{
+    struct image held;
+    bool good = true;
+
+    if (!store->offer_due || (store_class_of(key) == CLASS_GLOBAL && !store->admin))
+        return true;
+    image_init(&held);
+    if (store_table(store, key->type) != NULL)
+        good = image_read_held(store, key, &held);
+    else
+        good = image_read_unknown(store, key, &held);
+    if (good && held.present && held.version > came->version)
+        good = resend_offer(store, key, &held);
+    image_deinit(&held);
+    return good;
+}
+
 bool apply_take(struct store *store, const struct record_key *key, const struct image *came)
 {
     struct store_table *table = store_table(store, key->type);
     int64_t generation;
     bool pending;
 
-    if (!confirm(store, key))
+    if (!confirm(store, key) || !offer_newer(store, key, came))
         return false;
     if (table == NULL)
         return take_unknown(store, key, came);
@@ -184,13 +205,13 @@ bool apply_take(struct store *store, const struct record_key *key, const struct 
 /* ---- Answers (R7) -------------------------------------------------------------------- */
 
 /* The held copy with the mutation's fields, one version on. */
-static bool fast_forward(struct store *store, const struct sealed *sealed, const struct image *held,
+static bool fast_forward(struct store *store, struct rpc_bytes bytes, const struct image *held,
                          struct image *now)
 {
     struct record_mutation mutation;
     struct record_body body, values;
 
-    if (!record_mutation_parse(rpc_buffer_view(&sealed->mutation), &mutation) ||
+    if (!record_mutation_parse(bytes, &mutation) ||
         !record_body_parse(rpc_buffer_view(&held->body), &body) ||
         !record_body_parse(mutation.body, &values))
         return store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
@@ -278,6 +299,22 @@ static bool settle(struct store *store, const struct sealed *sealed, const struc
     return good;
 }
 
+/* R8: with the version that it made, a mutation can be told from what a restored
+ * server has back already. */
+static bool note_version(struct store *store, const struct sealed *sealed,
+                         const struct answer *answer, const struct image *now)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_VERSION_SET);
+
+    if (answer->status == ANSWER_QUARANTINED || now->version == 0)
+        return true;
+    if (statement != NULL) {
+        sqlite3_bind_int64(statement, 1, sealed->n);
+        sqlite3_bind_int64(statement, 2, (sqlite3_int64)now->version);
+    }
+    return store_run(store, statement);
+}
+
 bool apply_answer(struct store *store, const struct sealed *sealed, const struct answer *answer)
 {
     struct image held, now;
@@ -288,15 +325,30 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
     image_init(&now);
     good = confirm(store, &sealed->key) && image_read_held(store, &sealed->key, &held);
     if (good && answer->status == ANSWER_APPLIED)
-        good = fast_forward(store, sealed, &held, &now);
+        good = fast_forward(store, rpc_buffer_view(&sealed->mutation), &held, &now);
     else if (good && answer->status != ANSWER_OUT_OF_SCOPE)
         good = image_copy(&now, answer->record) || store_fail(store, OUTPOST_IO, "no memory");
     if (good) {
         recount(store, &sealed->key, &held, &now);
-        good = settle(store, sealed, answer, &now);
+        good = settle(store, sealed, answer, &now) && note_version(store, sealed, answer, &now);
     }
     if (good && answer->status == ANSWER_OUT_OF_SCOPE)
         good = apply_family_left(store, &sealed->key.family, &dropped);
+    image_deinit(&now);
+    image_deinit(&held);
+    return good;
+}
+
+bool apply_applied(struct store *store, const struct record_key *key, struct rpc_bytes mutation)
+{
+    struct image held, now;
+    bool good;
+
+    image_init(&held);
+    image_init(&now);
+    good = (store_table(store, key->type) != NULL ? image_read_held(store, key, &held)
+                                                  : image_read_unknown(store, key, &held)) &&
+           fast_forward(store, mutation, &held, &now) && apply_take(store, key, &now);
     image_deinit(&now);
     image_deinit(&held);
     return good;
@@ -469,7 +521,8 @@ bool apply_purge_left(struct store *store, uint64_t *dropped)
 {
     struct record_uuid family = {{0}};
 
-    while (store->left_any) {
+    /* R22: nothing is purged while an offer is due. */
+    while (store->left_any && !store->offer_due) {
         sqlite3_stmt *statement = store_statement(store, STORE_LEFT_AFTER);
         store_bind_uuid(statement, 1, &family);
         if (store_step(store, statement) != STORE_ROW)
@@ -529,17 +582,30 @@ bool apply_snapshot_begin(struct store *store, enum store_class class, int64_t s
     return confirm_answered(store, session_ms);
 }
 
-static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)
+bool apply_unheld(struct store *store, const struct record_key *key, uint64_t *dropped)
 {
     int64_t generation;
     bool pending;
 
-    if (!confirm(store, key) || !image_pending(store, key, &pending, &generation))
+    if (!image_pending(store, key, &pending, &generation))
         return false;
     if (pending)
         return drop_held(store, key);
     (*dropped)++;
     return drop_clean(store, key);
+}
+
+/* The server's snapshot did not have it. After a reset that may be the server's
+ * loss, so it is offered first; only administrators can give back global ones. */
+static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)
+{
+    bool may_offer = store_class_of(key) == CLASS_FAMILY || store->admin;
+
+    if (!confirm(store, key))
+        return false;
+    if (store->offer_due && may_offer)
+        return resend_offer_what_is_left(store, key);
+    return apply_unheld(store, key, dropped);
 }
 
 bool apply_snapshot_complete(struct store *store, enum store_class class, uint64_t *dropped)

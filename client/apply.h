@@ -66,4 +66,14 @@ STORE_MUST_USE bool apply_snapshot_begin(struct store *store, enum store_class c
 STORE_MUST_USE bool apply_snapshot_complete(struct store *store, enum store_class class,
                                             uint64_t *dropped);
 
+/* The server does not have that record: a clean one goes, a pending one loses
+ * its held copy. */
+STORE_MUST_USE bool apply_unheld(struct store *store, const struct record_key *key,
+                                 uint64_t *dropped);
+
+/* A mutation that is not in the outbox was applied as sent, on top of the copy
+ * that is held: the short answer to what was sent again. */
+STORE_MUST_USE bool apply_applied(struct store *store, const struct record_key *key,
+                                  struct rpc_bytes mutation);
+
 #endif

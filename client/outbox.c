@@ -53,6 +53,13 @@ static int rank_of(const struct record_schema *schema, const struct record_type 
     return deletes ? RANK_DELETES - rank : rank;
 }
 
+int outbox_rank(const struct record_schema *schema, uint32_t type_number)
+{
+    const struct record_type *type = record_type_by_number(schema, type_number);
+
+    return type != NULL ? rank_of(schema, type, false) : RANK_MEMBER;
+}
+
 /* ---- Marks --------------------------------------------------------------------------- */
 
 static bool put_problem(struct sealing *sealing, const struct record_key *key,

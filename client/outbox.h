@@ -24,4 +24,8 @@ STORE_MUST_USE bool outbox_seal(struct store *store, const struct outbox_options
 /* Mutations in the outbox. */
 STORE_MUST_USE bool outbox_count(struct store *store, uint64_t *count_out);
 
+/* Where a type stands in the order of sending: parents before children. Of a
+ * type that this schema does not know: with the children. */
+int outbox_rank(const struct record_schema *schema, uint32_t type_number);
+
 #endif

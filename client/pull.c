@@ -221,11 +221,12 @@ bool pull_caught_up(struct store *store, struct rpc_bytes message, int64_t now_m
            (caught_up->cursor.len == 0 ||
             store_put_bytes(store, STORE_STATE_CURSOR_SET, bytes_of(&caught_up->cursor))) &&
            store_put_bytes(store, STORE_STATE_CAUGHT_UP_SET, bytes_of(&caught_up->next_token)) &&
-           store_commit(store);
+           store_run(store, store_statement(store, STORE_OFFER_DUE_CLEAR)) && store_commit(store);
     if (good) {
         result->caught_up = true;
         result->caught_up_count++;
-        result->digest_mismatch = mismatch;
+        /* While offers wait the two sides differ by just these (R22). */
+        result->digest_mismatch = mismatch && !store->offer_due;
     }
     outpost__v1__caught_up__free_unpacked(caught_up, NULL);
     return good;

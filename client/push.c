@@ -7,6 +7,7 @@
 #include "push.h"
 
 #include "apply.h"
+#include "resend.h"
 
 #include "outpost/rpc.h"
 
@@ -15,6 +16,7 @@ enum {
     PUSH_ITEMS = 1,
     ITEM_MUTATION = 1,
     ITEM_HELD_STAMP = 2,
+    ITEM_ACKNOWLEDGED_VERSION = 3,
     RESULT_ANSWERS = 1,
     RESULT_RECEIPT = 2,
     RESULT_CURSOR = 3,
@@ -22,6 +24,8 @@ enum {
     ANSWER_FIELD_REASON = 2,
     ANSWER_FIELD_FIELD = 3,
     ANSWER_FIELD_RECORD = 4,
+    REASON_PARENT_MISSING = 32,
+    REASON_UNKNOWN_BASE = 33,
 };
 
 /* ---- Sending ------------------------------------------------------------------------- */
@@ -39,13 +43,20 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
     rpc_buffer_clear(item);
     wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
     wire_put_fixed64(item, ITEM_HELD_STAMP, stamp);
+    wire_put_uint(item, ITEM_ACKNOWLEDGED_VERSION, (uint64_t)sqlite3_column_int64(entry, 6));
     wire_put_message(push, PUSH_ITEMS, rpc_buffer_view(item));
     return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
 }
 
+struct push_position push_position_start(void)
+{
+    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = 0};
+}
+
 static sqlite3_stmt *entries_after(struct store *store, const struct push_position *position)
 {
-    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_AFTER);
+    sqlite3_stmt *entry =
+        store_statement(store, position->in_outbox ? STORE_OUTBOX_AFTER : STORE_RESEND_AFTER);
 
     if (entry != NULL) {
         sqlite3_bind_int64(entry, 1, position->rank);
@@ -71,7 +82,8 @@ static bool fill_push(struct store *store, struct push_position *position,
             break;
         }
         good = put_item(store, entry, &item, push);
-        flight->entries[flight->count++] = position->n = sqlite3_column_int64(entry, 0);
+        position->n = sqlite3_column_int64(entry, 0);
+        flight->entries[flight->count++] = position->in_outbox ? position->n : -position->n;
         position->rank = sqlite3_column_int64(entry, 1);
     }
     sqlite3_reset(entry);
@@ -79,14 +91,18 @@ static bool fill_push(struct store *store, struct push_position *position,
     return good;
 }
 
-bool push_more(struct store *store, const struct push_position *position, bool *more_out)
+bool push_more(struct store *store, struct push_position *position, bool *more_out)
 {
-    sqlite3_stmt *entry = entries_after(store, position);
-    enum store_step step = store_step(store, entry);
-
-    *more_out = step == STORE_ROW;
-    sqlite3_reset(entry);
-    return step != STORE_FAILED;
+    for (;;) {
+        sqlite3_stmt *entry = entries_after(store, position);
+        enum store_step step = store_step(store, entry);
+        sqlite3_reset(entry);
+        *more_out = step == STORE_ROW;
+        if (step != STORE_DONE || position->in_outbox)
+            return step != STORE_FAILED;
+        *position = push_position_start();
+        position->in_outbox = true;
+    }
 }
 
 bool push_next(struct store *store, struct push_position *position,
@@ -211,11 +227,82 @@ static void count(struct outpost_sync_result *result, enum answer_status status)
     result->quarantined += status == ANSWER_QUARANTINED;
 }
 
+/* R13: the server lost what this builds on; what is left of it here goes in
+ * front of the next push. */
+static bool offer_lost(struct store *store, const struct record_key *key,
+                       const struct answer *answer)
+{
+    struct record_key root = {key->family, record_root_type(store->schema)->number, key->family};
+
+    if (answer->reason != REASON_UNKNOWN_BASE && answer->reason != REASON_PARENT_MISSING)
+        return true;
+    if (answer->reason == REASON_UNKNOWN_BASE && !resend_offer_what_is_left(store, key))
+        return false;
+    return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
+}
+
+static bool load_resent(struct answering *answering, int64_t n, struct record_key *key_out,
+                        bool *found_out)
+{
+    struct store *store = answering->store;
+    struct rpc_buffer *mutation = &answering->sealed.mutation;
+    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_BY_N);
+    enum store_step step;
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, n);
+    step = store_step(store, statement);
+    *found_out = step == STORE_ROW;
+    if (*found_out) {
+        key_out->type = (uint32_t)sqlite3_column_int64(statement, 0);
+        key_out->family = store_column_uuid(statement, 1);
+        key_out->id = store_column_uuid(statement, 2);
+        rpc_buffer_clear(mutation);
+        rpc_buffer_append_bytes(mutation, store_column_bytes(statement, 3));
+    }
+    sqlite3_reset(statement);
+    return step != STORE_FAILED &&
+           (!mutation->failed || store_fail(store, OUTPOST_IO, "no memory"));
+}
+
+/* An answer to what was sent again: the record as it now is, or that it has no
+ * place on the server, and then none here (R22). */
+static bool apply_resent(struct answering *answering, int64_t n, const struct answer *answer)
+{
+    struct store *store = answering->store;
+    sqlite3_stmt *remove = store_statement(store, STORE_RESEND_DELETE);
+    struct record_key key;
+    uint64_t dropped = 0;
+    bool found;
+
+    if (!load_resent(answering, n, &key, &found))
+        return false;
+    if (!found)
+        return true;
+    if (answer->status == ANSWER_RETRY)
+        return offer_lost(store, &key, answer);
+    if (remove != NULL)
+        sqlite3_bind_int64(remove, 1, n);
+    if (!store_run(store, remove))
+        return false;
+    if (answer->status == ANSWER_APPLIED)
+        return apply_applied(store, &key, rpc_buffer_view(&answering->sealed.mutation));
+    if (answer->record->present)
+        return apply_take(store, &key, answer->record);
+    if (answer->status == ANSWER_OUT_OF_SCOPE)
+        return apply_family_left(store, &key.family, &dropped);
+    return apply_unheld(store, &key, &dropped);
+}
+
 static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes bytes)
 {
     struct answer answer;
     struct record_key key;
     bool found;
+
+    if (n < 0)
+        return parse_answer(answering, bytes, &answer, &key) &&
+               apply_resent(answering, -n, &answer);
 
     if (!parse_answer(answering, bytes, &answer, &key) || !load_sealed(answering, n, &found))
         return false;
@@ -226,7 +313,7 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
         return malformed(answering->store);
     count(answering->result, answer.status);
     if (answer.status == ANSWER_RETRY)
-        return true;
+        return offer_lost(answering->store, &answering->sealed.key, &answer);
     return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
 }
 

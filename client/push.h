@@ -19,12 +19,17 @@ enum {
     PUSH_FLIGHTS_MAX = 4,
 };
 
-/* Where the next Push starts in the outbox. */
+/* Where the next Push starts: in what is sent again (resend.h), then in the outbox. */
 struct push_position {
+    bool in_outbox;
     int64_t rank, n;
 };
 
-/* A Push under way: which outbox entries, in its order. */
+/* Before everything. */
+struct push_position push_position_start(void);
+
+/* A Push under way: which entries, in its order: an outbox entry by its n, one
+ * that is sent again by -n. */
 struct push_flight {
     size_t count;
     int64_t *entries; /* of PUSH_ITEMS_MAX */
@@ -36,8 +41,7 @@ struct push_limits {
 };
 
 /* Whether there are mutations after that position. */
-STORE_MUST_USE bool push_more(struct store *store, const struct push_position *position,
-                              bool *more_out);
+STORE_MUST_USE bool push_more(struct store *store, struct push_position *position, bool *more_out);
 
 /* Appends to message a SyncRequest with the next mutations and notes them in the
  * flight; there must be more. */

@@ -31,9 +31,14 @@ static const char own_tables[] =
     " server TEXT NOT NULL DEFAULT '',"
     " admin INTEGER NOT NULL DEFAULT 0,"
     " accepts_zstd INTEGER NOT NULL DEFAULT 0,"
+    /* The last Welcome's settings, for what is pushed before the next; 0: none yet. */
+    " push_batch INTEGER NOT NULL DEFAULT 0,"
+    " batch_bytes INTEGER NOT NULL DEFAULT 0,"
     " cursor BLOB NOT NULL DEFAULT x'',"
     " receipt BLOB NOT NULL DEFAULT x'',"
     " token BLOB NOT NULL DEFAULT x'',"
+    /* 1: a region was reset, and not all is offered yet (R22). */
+    " offer_due INTEGER NOT NULL DEFAULT 0,"
     /* 1: nothing was received since the last CaughtUp. */
     " caught_up INTEGER NOT NULL DEFAULT 0,"
     /* The sums over held copies (R24). */
@@ -67,8 +72,18 @@ static const char own_tables[] =
     /* Acknowledged mutations, to give back to a restored server (R8). */
     "CREATE TABLE outpost_journal ("
     " n INTEGER PRIMARY KEY, type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
-    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL);"
+    " mutation BLOB NOT NULL, mutation_id BLOB NOT NULL, answered_at_ms INTEGER NOT NULL,"
+    /* The record's after it; 0: it was not accepted. */
+    " version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX outpost_journal_age ON outpost_journal (answered_at_ms);"
+
+    /* What goes again, in front of the outbox: offers, then the journal (resend.h). */
+    "CREATE TABLE outpost_resend ("
+    " n INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " rank INTEGER NOT NULL, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL UNIQUE,"
+    " acknowledged_version INTEGER NOT NULL DEFAULT 0);"
+    "CREATE INDEX outpost_resend_order ON outpost_resend (rank, n);"
 
     /* Why the server (or R25) refused a record, as it was at that generation. */
     "CREATE TABLE outpost_rejected ("
@@ -414,7 +429,7 @@ static sqlite3_stmt *prepare_on(struct store *store, sqlite3 *db, const char *sq
 
     if (store_ok(store) && sqlite3_prepare_v2(db, sql, -1, &statement, NULL) != SQLITE_OK)
         store_fail(store, OUTPOST_BAD_INPUT, "reading the database's schema: %s",
-                   sqlite3_errmsg(db));
+                   sqlite3_errstr(sqlite3_errcode(db)));
     return statement;
 }
 

@@ -16,6 +16,7 @@
 #include "outbox.h"
 #include "pull.h"
 #include "push.h"
+#include "resend.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -90,6 +91,21 @@ static bool out_of_turn(struct sync_session *session, const char *what)
                       what);
 }
 
+static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
+{
+    if (value == 0)
+        return none;
+    return value < most ? value : most;
+}
+
+/* What one Push may hold, as the last Welcome said: also for what is pushed before
+ * the next, or a batch that a bad link cannot carry would be tried for ever. */
+static void set_limits(struct sync_session *session, const struct device_state *device)
+{
+    session->limits.items = clamp(device->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
+    session->limits.bytes = clamp(device->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+}
+
 /* ---- Birth and death ---------------------------------------------------------------- */
 
 bool sync_session_new(struct store *store, const struct sync_session_options *options,
@@ -102,8 +118,7 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         return store_fail(store, OUTPOST_IO, "no memory");
     session->store = store;
     session->options = *options;
-    session->limits = (struct push_limits){PUSH_ITEMS_DEFAULT, PUSH_BYTES_DEFAULT};
-    session->position.rank = INT64_MIN;
+    session->position = push_position_start();
     rpc_buffer_init(&session->message, RPC_MESSAGE_BYTES_MAX);
     device_state_init(&session->device);
 
@@ -113,6 +128,7 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
         goto error;
     }
+    set_limits(session, &session->device);
     sealing.facility_id = session->device.facility_id;
     if (!outbox_seal(store, &sealing) || !outbox_count(store, &session->to_push))
         goto error;
@@ -265,13 +281,6 @@ void sync_session_finish(struct sync_session *session)
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
-{
-    if (value == 0)
-        return none;
-    return value < most ? value : most;
-}
-
 /* The server's word on where the device works, kept when it is news. */
 static bool keep_welcome(struct sync_session *session, const struct device_state *news)
 {
@@ -281,28 +290,50 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
 
     if (record_uuid_compare(&news->facility_id, &known->facility_id) == 0 &&
         record_uuid_compare(&news->family_region_id, &known->family_region_id) == 0 &&
-        news->accepts_zstd == known->accepts_zstd)
+        news->accepts_zstd == known->accepts_zstd && news->push_batch == known->push_batch &&
+        news->batch_bytes == known->batch_bytes)
         return true;
     if (!store_begin(store, STORE_NORMAL))
         return false;
     statement = store_statement(store, STORE_STATE_WELCOME_SET);
     store_bind_uuid(statement, 1, &news->facility_id);
     store_bind_uuid(statement, 2, &news->family_region_id);
-    if (statement != NULL)
+    if (statement != NULL) {
         sqlite3_bind_int(statement, 3, news->accepts_zstd);
+        sqlite3_bind_int64(statement, 4, news->push_batch);
+        sqlite3_bind_int64(statement, 5, news->batch_bytes);
+    }
     if (!store_run(store, statement) || !store_commit(store))
         return false;
     session->device.facility_id = news->facility_id;
     session->device.family_region_id = news->family_region_id;
     session->device.accepts_zstd = news->accepts_zstd;
+    session->device.push_batch = news->push_batch;
+    session->device.batch_bytes = news->batch_bytes;
     return true;
+}
+
+/* The server was restored: what it forgot is noted durably, and goes with the
+ * next call (R8, R22). */
+static bool note_loss(struct sync_session *session, bool reset, bool resend)
+{
+    struct store *store = session->store;
+
+    if (!reset && !resend)
+        return true;
+    return store_begin(store, STORE_FULL) &&
+           (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
+           (!resend || resend_journal(store)) && store_commit(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
 {
     struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
-                                .family_region_id = session->device.family_region_id};
+                                .family_region_id = session->device.family_region_id,
+                                .push_batch = session->device.push_batch,
+                                .batch_bytes = session->device.batch_bytes};
     const Outpost__V1__Settings *settings = welcome->settings;
+    bool reset = false;
 
     if (welcome->n_regions > OUTPOST_REGIONS_MAX ||
         !record_uuid_from_bytes(rpc_bytes_view(welcome->facility_id.data, welcome->facility_id.len),
@@ -310,6 +341,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed Welcome");
     for (size_t i = welcome->n_regions; i-- > 0;) {
         const Outpost__V1__RegionTotal *region = welcome->regions[i];
+        reset = reset || region->reset;
         struct record_uuid id;
         if (!record_uuid_from_bytes(rpc_bytes_view(region->region_id.data, region->region_id.len),
                                     &id))
@@ -319,15 +351,16 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         session->to_pull += region->remaining;
     }
     if (settings != NULL) {
-        session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
-        session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+        news.push_batch = settings->push_batch;
+        news.batch_bytes = settings->batch_bytes;
+        set_limits(session, &news);
     }
     /* The journal's days are counted by the server's clock: a phone's may be years
      * ahead, and would empty it. */
     if (welcome->server_time_ms > 0)
         session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
-    return keep_welcome(session, &news);
+    return keep_welcome(session, &news) && note_loss(session, reset, welcome->resend_acknowledged);
 }
 
 static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)

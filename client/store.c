@@ -89,7 +89,7 @@ static bool set_up_connection(struct store *store, const char *path)
                      NULL, NULL, NULL) == SQLITE_OK)
         return true;
     return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                      sqlite3_errmsg(store->db));
+                      sqlite3_errstr(sqlite3_errcode(store->db)));
 }
 
 bool store_open(struct store *store, const char *path, bool create,
@@ -109,7 +109,7 @@ bool store_open(struct store *store, const char *path, bool create,
         if (store->db == NULL)
             return store_fail(store, OUTPOST_IO, "no memory");
         return store_fail(store, code_of(sqlite3_errcode(store->db)), "cannot open %s: %s", path,
-                          sqlite3_errmsg(store->db));
+                          sqlite3_errstr(sqlite3_errcode(store->db)));
     }
     return set_up_connection(store, path);
 }
@@ -298,6 +298,8 @@ bool store_load_sums(struct store *store)
     store->pending_any = sqlite3_column_int(statement, 4);
     store->left_any = sqlite3_column_int(statement, 5);
     store->unconfirmed_any = sqlite3_column_int(statement, 6);
+    store->offer_due = sqlite3_column_int(statement, 7);
+    store->admin = sqlite3_column_int(statement, 8);
     store->sums_changed = false;
     sqlite3_reset(statement);
     return true;
@@ -433,6 +435,8 @@ bool device_state_load(struct store *store, struct device_state *state)
     load_buffer(&state->receipt, statement, 8);
     load_buffer(&state->token, statement, 9);
     state->caught_up = sqlite3_column_int(statement, 10);
+    state->push_batch = (uint32_t)sqlite3_column_int64(statement, 11);
+    state->batch_bytes = (uint32_t)sqlite3_column_int64(statement, 12);
     sqlite3_reset(statement);
     if (state->cursor.failed || state->receipt.failed || state->token.failed)
         return store_fail(store, OUTPOST_BAD_INPUT, "the outpost_state row is damaged");

@@ -25,12 +25,14 @@
 /* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
 #define STORE_STATEMENTS(X)                                                                       \
     X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
-                 " admin, accepts_zstd, cursor, receipt, token, caught_up FROM outpost_state")    \
+                 " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"           \
+                 " batch_bytes FROM outpost_state")                                               \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
                       " EXISTS (SELECT 1 FROM outpost_left),"                                     \
-                      " EXISTS (SELECT 1 FROM outpost_unconfirmed) FROM outpost_state")           \
+                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin"             \
+                      " FROM outpost_state")                                                      \
     X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
@@ -38,7 +40,7 @@
     X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
                            " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
     X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
-                         " accepts_zstd = ?3")                                                    \
+                         " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5")                 \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
@@ -75,9 +77,9 @@
     X(OUTBOX_PUT, "INSERT INTO outpost_outbox (type, family_id, id, rank, mutation, mutation_id," \
                   " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
                   " ?9)")                                                                         \
-    X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"           \
+    X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"        \
                     " WHERE rank = ?1 AND n > ?2 UNION ALL"                                       \
-                    " SELECT n, rank, type, family_id, id, mutation FROM outpost_outbox"          \
+                    " SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"       \
                     " WHERE rank > ?1 ORDER BY rank, n")                                          \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
@@ -86,6 +88,24 @@
     X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
                    " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
                    " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+    X(RESEND_PUT, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank, mutation,"    \
+                  " mutation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                \
+    X(RESEND_JOURNAL, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank,"          \
+                      " mutation, mutation_id, acknowledged_version)"                             \
+                      " SELECT type, family_id, id, -1, mutation, mutation_id, version"           \
+                      " FROM outpost_journal ORDER BY n")                                         \
+    X(RESEND_ANY, "SELECT 1 FROM outpost_resend LIMIT 1")                                         \
+    X(RESEND_AFTER,                                                                               \
+      "SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"   \
+      " WHERE rank = ?1 AND n > ?2 UNION ALL"                                                     \
+      " SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"  \
+      " WHERE rank > ?1 ORDER BY rank, n")                                                        \
+    X(RESEND_BY_N, "SELECT type, family_id, id, mutation FROM outpost_resend WHERE n = ?1")       \
+    X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
+    X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
+    X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
+                       " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend)")                        \
+    X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
     X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
                         " WHERE answered_at_ms = ?1")                                             \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
@@ -189,6 +209,10 @@ struct store {
     struct store_sum sums[CLASS_COUNT];
     bool sums_changed;
     bool pending_any, left_any, unconfirmed_any;
+    /* R22: a region was reset; what the server lacks is offered before anything
+     * is dropped. */
+    bool offer_due;
+    bool admin;
 };
 
 /* Durability of a transaction. */
@@ -264,6 +288,7 @@ struct device_state {
     struct record_uuid device_id, facility_id, enrolment_region_id, family_region_id;
     char server[300];
     bool admin, accepts_zstd, caught_up;
+    uint32_t push_batch, batch_bytes; /* of the last Welcome; 0: not said */
     struct rpc_buffer cursor, receipt, token;
 };
 

@@ -7,21 +7,31 @@
  * it ends the stream and begins another (after PushDone nothing can be pushed).
  */
 #include "device.h"
+#include "resend.h"
 #include "session.h"
 
 #include "outpost/rpc_channel.h"
 #include "outpost/v1/sync.rpc.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 enum {
+    /* Calls of one sync that give a restored server what it lost: each brings it
+     * at least one level of parents further. */
+    RESEND_ROUNDS_MAX = 6,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
 };
 
 struct sync {
     struct outpost *outpost;
+    int lock; /* a descriptor, or -1 */
     const struct outpost_sync_options *options;
     struct outpost_sync_result *result; /* of all streams before this one */
 
@@ -279,6 +289,35 @@ static struct rpc_status run_call(struct sync *sync)
     return sync->closed && !rpc_ok(&sync->ended) ? sync->ended : status;
 }
 
+/* ---- One sync at a time ------------------------------------------------------------------------
+ */
+
+/* Two syncs of one database would each be given a token, and the one kept last
+ * need not be the one that the server renewed last: the device would be taken
+ * for a copy of itself (R23). The lock is on a file of its own beside the
+ * database, because closing the database's file once more would drop SQLite's
+ * locks; it goes with the process, whatever ends that. */
+static bool lock_database(struct sync *sync)
+{
+    struct store *store = &sync->outpost->store;
+    const char *file = sqlite3_db_filename(store->db, "main");
+    char path[4096];
+
+    if (file == NULL || file[0] == '\0')
+        return true; /* in memory: nobody else has it */
+    if (snprintf(path, sizeof path, "%s-sync", file) >= (int)sizeof path)
+        return store_fail(store, OUTPOST_BAD_INPUT, "the database's path is too long");
+    sync->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (sync->lock < 0)
+        return store_fail(store, OUTPOST_IO, "cannot open %.200s: %s", path, strerror(errno));
+    if (flock(sync->lock, LOCK_EX | LOCK_NB) == 0)
+        return true;
+    if (errno != EWOULDBLOCK)
+        return store_fail(store, OUTPOST_IO, "cannot lock %.200s: %s", path, strerror(errno));
+    return store_fail(store, OUTPOST_TRY_LATER,
+                      "another sync of this database is running; try again later");
+}
+
 /* ---- One stream, and follow's many
  * ---------------------------------------------------------------- */
 
@@ -346,22 +385,38 @@ void outpost_sync_options_init_default(struct outpost_sync_options *options)
     *options = (struct outpost_sync_options){0};
 }
 
+/* A restored server is given back what it lost in the calls that follow. */
+static bool sent_again_waits(struct sync *sync)
+{
+    bool any = false;
+
+    return resend_any(&sync->outpost->store, &any) && any;
+}
+
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
-    struct sync sync = {.outpost = device, .options = options, .result = result_out};
+    struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
+    int rounds = 0;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
-    do {
+    (void)!lock_database(&sync);
+    status = device_status(device);
+    while (status.code == OUTPOST_OK) {
         ended = run_stream(&sync);
         status = device_status(device);
         end_stream(&sync);
         if (status.code == OUTPOST_OK)
             status = device_status_of_call("sync", &ended);
-    } while (status.code == OUTPOST_OK && sync.edited);
+        rounds++;
+        if (!sync.edited && (rounds >= RESEND_ROUNDS_MAX || !sent_again_waits(&sync)))
+            break;
+    }
+    if (sync.lock >= 0)
+        close(sync.lock);
     if (status.code == OUTPOST_OK && !result_out->caught_up) {
         ended = rpc_status_make(RPC_UNAVAILABLE, "the server ended the stream too early");
         status = device_status_of_call("sync", &ended);

@@ -8,8 +8,22 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+/* getaddrinfo would take a larger number modulo 65,536, and so another port. */
+static bool is_port(const char *text)
+{
+    unsigned long port = 0;
+
+    for (size_t i = 0; text[i] != '\0'; i++) {
+        if (text[i] < '0' || text[i] > '9' || i == 5)
+            return false;
+        port = 10 * port + (unsigned long)(text[i] - '0');
+    }
+    return text[0] != '\0' && port <= UINT16_MAX;
+}
 
 bool address_parse(const char *text, struct address *address_out)
 {
@@ -21,7 +35,7 @@ bool address_parse(const char *text, struct address *address_out)
         return false;
     const char *port = host_end + (bracketed ? 2 : 1);
     size_t host_len = (size_t)(host_end - host);
-    if (host_len >= ADDRESS_HOST_SIZE || port[0] == '\0' || strlen(port) >= ADDRESS_PORT_SIZE)
+    if (host_len >= ADDRESS_HOST_SIZE || !is_port(port))
         return false;
     memcpy(address_out->host, host, host_len);
     address_out->host[host_len] = '\0';

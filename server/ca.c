@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ca.h"
 
+#include "new_file.h"
+
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -11,7 +11,6 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 static const char device_uri[] = "urn:outpost:device:";
 
@@ -86,55 +85,6 @@ static X509 *certificate_new(EVP_PKEY *key, const char *common_name, X509 *issue
 
 /* ---- Files --------------------------------------------------------------- */
 
-static struct rpc_status open_new(const char *folder, const char *name, int mode, FILE **file_out)
-{
-    char path[PATH_LEN];
-
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-    if (descriptor < 0)
-        return rpc_status_make(errno == EEXIST ? RPC_ALREADY_EXISTS : RPC_UNAVAILABLE,
-                               "write %s: %s", path, strerror(errno));
-    *file_out = fdopen(descriptor, "w");
-    if (*file_out != NULL)
-        return rpc_status_ok();
-    close(descriptor);
-    return rpc_status_make(RPC_UNAVAILABLE, "write %s: out of memory", path);
-}
-
-static struct rpc_status close_written(FILE *file, bool good, const char *name)
-{
-    good = fflush(file) == 0 && good && fsync(fileno(file)) == 0;
-    good = fclose(file) == 0 && good;
-    return good ? rpc_status_ok()
-                : rpc_status_make(RPC_UNAVAILABLE, "write %s: %s", name, strerror(errno));
-}
-
-static struct rpc_status write_key(const char *folder, const char *name, EVP_PKEY *key)
-{
-    FILE *file;
-    struct rpc_status status = open_new(folder, name, 0600, &file);
-
-    if (!rpc_ok(&status))
-        return status;
-    bool good = PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
-    return close_written(file, good, name);
-}
-
-static struct rpc_status write_certificates(const char *folder, const char *name, X509 *leaf,
-                                            X509 *issuer)
-{
-    FILE *file;
-    struct rpc_status status = open_new(folder, name, 0644, &file);
-
-    if (!rpc_ok(&status))
-        return status;
-    bool good = PEM_write_X509(file, leaf) == 1;
-    if (good && issuer != NULL)
-        good = PEM_write_X509(file, issuer) == 1;
-    return close_written(file, good, name);
-}
-
 static FILE *open_file(const char *folder, const char *name)
 {
     char path[PATH_LEN];
@@ -143,15 +93,62 @@ static FILE *open_file(const char *folder, const char *name)
     return fopen(path, "re");
 }
 
+/* The key of that name; made and written if there is none, so that an init that
+ * was interrupted between a key and its certificate can go on. */
+static struct rpc_status take_key(const char *folder, const char *name, EVP_PKEY **key_out)
+{
+    FILE *file = open_file(folder, name);
+    struct new_file new_file;
+
+    if (file != NULL) {
+        *key_out = PEM_read_PrivateKey(file, NULL, NULL, NULL);
+        fclose(file);
+        ERR_clear_error();
+        return *key_out != NULL ? rpc_status_ok()
+                                : rpc_status_make(RPC_FAILED_PRECONDITION,
+                                                  "%s/%s holds no key that can be read: move it"
+                                                  " away",
+                                                  folder, name);
+    }
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    if (key == NULL)
+        return openssl_status("make a key");
+    struct rpc_status status = new_file_open(&new_file, folder, name, 0600);
+    if (rpc_ok(&status)) {
+        bool good = PEM_write_PrivateKey(new_file.file, key, NULL, NULL, 0, NULL, NULL) == 1;
+        status = new_file_close(&new_file, good);
+    }
+    if (rpc_ok(&status))
+        *key_out = key;
+    else
+        EVP_PKEY_free(key);
+    return status;
+}
+
+static struct rpc_status write_certificates(const char *folder, const char *name, X509 *leaf,
+                                            X509 *issuer)
+{
+    struct new_file new_file;
+    struct rpc_status status = new_file_open(&new_file, folder, name, 0644);
+
+    if (!rpc_ok(&status))
+        return status;
+    bool good = PEM_write_X509(new_file.file, leaf) == 1;
+    if (good && issuer != NULL)
+        good = PEM_write_X509(new_file.file, issuer) == 1;
+    return new_file_close(&new_file, good);
+}
+
 /* ---- The authority ------------------------------------------------------- */
 
 struct rpc_status ca_create(const char *folder)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate =
-        key != NULL ? certificate_new(key, "Outpost CA", NULL, CA_YEARS * 365L) : NULL;
-    struct rpc_status status;
+    EVP_PKEY *key = NULL;
+    struct rpc_status status = take_key(folder, "ca.key", &key);
 
+    if (!rpc_ok(&status))
+        return status;
+    X509 *certificate = certificate_new(key, "Outpost CA", NULL, CA_YEARS * 365L);
     if (certificate == NULL ||
         !add_extension(certificate, certificate, NID_basic_constraints,
                        "critical,CA:TRUE,pathlen:0") ||
@@ -161,9 +158,7 @@ struct rpc_status ca_create(const char *folder)
         status = openssl_status("make the CA");
         goto cleanup;
     }
-    status = write_key(folder, "ca.key", key);
-    if (rpc_ok(&status))
-        status = write_certificates(folder, "ca.pem", certificate, NULL);
+    status = write_certificates(folder, "ca.pem", certificate, NULL);
 cleanup:
     X509_free(certificate);
     EVP_PKEY_free(key);
@@ -246,16 +241,17 @@ struct rpc_status ca_create_server(const char *folder, const char *const *hosts,
 
     if (!rpc_ok(&status))
         return status;
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate =
-        key != NULL ? certificate_new(key, "Outpost server", ca->certificate, CA_SERVER_DAYS)
-                    : NULL;
-    if (!hosts_text(hosts, host_count, names, sizeof names)) {
+    EVP_PKEY *key = NULL;
+    X509 *certificate = NULL;
+    if (!hosts_text(hosts, host_count, names, sizeof names))
         status = rpc_status_make(RPC_INVALID_ARGUMENT,
                                  "a --host is a DNS name or an IP address, and all together fit"
                                  " into 2,000 characters");
+    else
+        status = take_key(folder, "server.key", &key);
+    if (!rpc_ok(&status))
         goto cleanup;
-    }
+    certificate = certificate_new(key, "Outpost server", ca->certificate, CA_SERVER_DAYS);
     if (certificate == NULL ||
         !add_extension(certificate, ca->certificate, NID_basic_constraints, "critical,CA:FALSE") ||
         !add_extension(certificate, ca->certificate, NID_key_usage, "critical,digitalSignature") ||
@@ -266,9 +262,7 @@ struct rpc_status ca_create_server(const char *folder, const char *const *hosts,
         status = openssl_status("make the server's certificate");
         goto cleanup;
     }
-    status = write_key(folder, "server.key", key);
-    if (rpc_ok(&status))
-        status = write_certificates(folder, "server.pem", certificate, ca->certificate);
+    status = write_certificates(folder, "server.pem", certificate, ca->certificate);
 cleanup:
     X509_free(certificate);
     EVP_PKEY_free(key);

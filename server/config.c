@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include "new_file.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* The whole numbers of the file, with the limits that the protocol gives. */
 static const struct number_setting {
@@ -128,17 +128,11 @@ static void print_config(FILE *file, const char *store_uri)
 
 struct rpc_status config_create(const char *folder, const char *store_uri)
 {
-    char path[CONFIG_PATH_LEN];
+    struct new_file new_file;
+    struct rpc_status status = new_file_open(&new_file, folder, "outpostd.ini", 0600);
 
-    snprintf(path, sizeof path, "%s/outpostd.ini", folder);
-    int descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    FILE *file = descriptor >= 0 ? fdopen(descriptor, "w") : NULL;
-    if (file == NULL)
-        return rpc_status_make(errno == EEXIST ? RPC_ALREADY_EXISTS : RPC_UNAVAILABLE,
-                               "write %s: %s", path, strerror(errno));
-    print_config(file, store_uri);
-    bool good = fflush(file) == 0 && fsync(descriptor) == 0;
-    good = fclose(file) == 0 && good;
-    return good ? rpc_status_ok()
-                : rpc_status_make(RPC_UNAVAILABLE, "write %s: %s", path, strerror(errno));
+    if (!rpc_ok(&status))
+        return status;
+    print_config(new_file.file, store_uri);
+    return new_file_close(&new_file, !ferror(new_file.file));
 }

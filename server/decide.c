@@ -402,6 +402,10 @@ static struct push_outcome merge_item(struct decision *decision)
         return quarantined(PUSH_REASON_MALFORMED, 0);
     if (mutation->recovered_version > 0 && version_before >= mutation->recovered_version)
         return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+    /* R8: a phone that held the record after it has given it back already. */
+    if (decision->item->acknowledged_version > 0 &&
+        decision->item->acknowledged_version <= work->present.past.recovered_version)
+        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
     if (merge(decision->type, &work->present, mutation, &work->arriving,
               &decision->batch->device.device_id, &work->merged) != MERGE_DONE)
         return quarantined(PUSH_REASON_TOO_LARGE, 0);

@@ -7,6 +7,7 @@
 #include "enrol.h"
 
 #include "code.h"
+#include "enrolled.h"
 
 #include <stdlib.h>
 
@@ -74,6 +75,22 @@ static void reply(struct enrolment *enrolment, struct rpc_bytes certificate)
     outpost_v1_enrolment_service_enrol_reply(enrolment->call, &response);
 }
 
+/* Durable beside the store before it is answered. */
+static struct rpc_status note(const struct enrolment *enrolment)
+{
+    const struct store_enrol *enrol = &enrolment->enrol;
+    struct store_device_add add = {.device = {
+                                       .device_id = enrol->device_id,
+                                       .enrolment_region = enrol->region_id,
+                                       .facility_id = enrol->facility_id,
+                                       .admin = enrol->admin,
+                                       .enrolled_at_ms = enrol->now_ms,
+                                   }};
+
+    memcpy(add.selector, enrol->selector, sizeof add.selector);
+    return enrolled_note_device(enrolment->service->config, &add);
+}
+
 static void enrol_done(struct store_request *request)
 {
     struct enrolment *enrolment = request->owner;
@@ -83,6 +100,8 @@ static void enrol_done(struct store_request *request)
     rpc_buffer_init(&certificate, CA_REQUEST_BYTES_MAX);
     if (rpc_ok(&status))
         status = verdict_status(enrolment->enrol.verdict);
+    if (rpc_ok(&status))
+        status = note(enrolment);
     if (rpc_ok(&status))
         status =
             ca_sign_device(enrolment->service->ca, rpc_buffer_view(&enrolment->certificate_request),

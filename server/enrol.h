@@ -7,6 +7,7 @@
 #define OUTPOST_SERVER_ENROL_H
 
 #include "ca.h"
+#include "config.h"
 #include "stream.h"
 
 #include "outpost/v1/enrolment.rpc.h"
@@ -16,6 +17,7 @@ struct enrolment;
 struct enrol_service {
     const struct stream_service *streams; /* store, clock, randomness */
     struct ca *ca;
+    const struct config *config; /* where enrolments are noted */
     struct enrolment *under_way; /* zero-initialised */
 };
 

@@ -34,6 +34,8 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
     while (good && (status = wire_read(&reader, &field)) == WIRE_FIELD) {
         if (field.number == HELLO_CURSOR)
             good = take_cursor(stream, field.bytes);
+        else if (field.number == HELLO_RECEIPT && field.bytes.len == STORE_HASH_LEN)
+            memcpy(hello->receipt, field.bytes.data, STORE_HASH_LEN);
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
@@ -64,14 +66,16 @@ static bool is_zero(const uint8_t *bytes, size_t len)
     return true;
 }
 
-/* R23: the present or the previous token is good. */
+/* R23: the present or the previous token is good. One that is newer than any
+ * that this server gave was given by it before it was restored. */
 static bool token_is_good(const struct stream *stream)
 {
     const struct store_hello *hello = &stream->hello;
 
     return memcmp(stream->presented_token, hello->token, STORE_TOKEN_LEN) == 0 ||
            memcmp(stream->presented_token, hello->token_previous, STORE_TOKEN_LEN) == 0 ||
-           is_zero(hello->token, STORE_TOKEN_LEN);
+           is_zero(hello->token, STORE_TOKEN_LEN) ||
+           token_count(stream->presented_token) > token_count(hello->token);
 }
 
 /* R18: identity, revocation, copies, facility and scope, before any push. */
@@ -164,6 +168,7 @@ static void send_welcome(struct stream *stream, const bool resets[2])
                   (uint64_t)stream->service->time_ms(stream->service->context));
     wire_put_uint(&welcome, WELCOME_SCHEMA_REVISION, stream->service->roles.schema->revision);
     wire_put_uint(&welcome, WELCOME_ACCEPTS_ZSTD, 1);
+    wire_put_uint(&welcome, WELCOME_RESEND_ACKNOWLEDGED, !stream->hello.receipt_known);
     struct rpc_bytes bytes = rpc_buffer_view(&welcome);
     stream_send(stream, RESPONSE_WELCOME, &bytes, 1);
     rpc_buffer_deinit(&part);

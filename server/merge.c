@@ -217,6 +217,8 @@ enum merge_status merge(const struct record_type *type, const struct merge_recor
             result_out->as_sent = false;
         }
         result_out->record.version = version;
+        if (mutation->recovered_version > 0)
+            result_out->record.past.recovered_version = version;
         if (present->version == 0)
             result_out->record.past.created_version = version;
         past_note_version(&result_out->record.past, present->version, present->stamp, version);

@@ -2,7 +2,7 @@
  *
  * Encoded as protobuf by hand: 1 creating device, 2 creating version when not
  * 1, 3 repeated change {1 group, 2 version, 3 device}, 4 stamps, 8 bytes each,
- * big-endian.
+ * big-endian, 5 recovered version.
  */
 #include "past.h"
 
@@ -11,6 +11,7 @@ enum {
     PAST_CREATED_VERSION = 2,
     PAST_CHANGE = 3,
     PAST_STAMPS = 4,
+    PAST_RECOVERED_VERSION = 5,
     CHANGE_GROUP = 1,
     CHANGE_VERSION = 2,
     CHANGE_DEVICE = 3,
@@ -61,6 +62,7 @@ bool past_parse(struct rpc_bytes bytes, struct past *past_out)
 
     past_out->created_version = 1;
     past_out->created_by = (struct record_uuid){{0}};
+    past_out->recovered_version = 0;
     past_out->change_count = 0;
     past_out->stamp_count = 0;
     while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
@@ -69,6 +71,8 @@ bool past_parse(struct rpc_bytes bytes, struct past *past_out)
             good = record_uuid_from_bytes(field.bytes, &past_out->created_by);
         else if (field.number == PAST_CREATED_VERSION)
             past_out->created_version = field.value;
+        else if (field.number == PAST_RECOVERED_VERSION)
+            past_out->recovered_version = field.value;
         else if (field.number == PAST_CHANGE)
             good = parse_change(field.bytes, past_out);
         else if (field.number == PAST_STAMPS)
@@ -97,6 +101,7 @@ void past_encode(const struct past *past, struct rpc_buffer *buffer)
                    rpc_bytes_view(past->created_by.bytes, RECORD_UUID_LEN));
     if (past->created_version != 1)
         wire_put_uint(buffer, PAST_CREATED_VERSION, past->created_version);
+    wire_put_uint(buffer, PAST_RECOVERED_VERSION, past->recovered_version);
     for (size_t i = 0; i < past->change_count; i++)
         encode_change(&past->changes[i], buffer);
     if (past->stamp_count > 0) {

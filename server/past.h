@@ -24,6 +24,9 @@ struct past_change {
 struct past {
     /* The creation, which holds for every recorded group without a change. */
     uint64_t created_version;
+    /* The latest version that a phone gave back after the server had lost it; 0:
+     * none. What was acknowledged up to there is in the record (R8, R22). */
+    uint64_t recovered_version;
     struct record_uuid created_by;
     size_t change_count;
     struct past_change changes[RECORD_FIELDS_MAX];

@@ -171,6 +171,16 @@ static void page_done(struct store_request *request)
 
 static void caught_up_done(struct store_request *request);
 
+static void new_token(const struct stream *stream, uint8_t token[STORE_TOKEN_LEN])
+{
+    const struct stream_service *service = stream->service;
+    uint64_t given = token_count(stream->hello.token);
+    uint64_t presented = token_count(stream->presented_token);
+
+    service->random(service->context, token, STORE_TOKEN_LEN);
+    token_set_count(token, (given > presented ? given : presented) + 1);
+}
+
 static void settle(struct stream *stream)
 {
     struct store_caught_up *caught_up = &stream->caught_up;
@@ -188,7 +198,7 @@ static void settle(struct stream *stream)
     }
     memcpy(caught_up->presented_token, stream->presented_token, STORE_TOKEN_LEN);
     if (caught_up->renew_token)
-        service->random(service->context, caught_up->next_token, STORE_TOKEN_LEN);
+        new_token(stream, caught_up->next_token);
     stream_set_state(stream, STATE_SETTLING);
     stream_submit(stream, &caught_up->request, STORE_CAUGHT_UP, caught_up_done);
 }

@@ -11,6 +11,7 @@ enum {
     PUSH_ITEMS = 1,
     ITEM_MUTATION = 1,
     ITEM_HELD_STAMP = 2,
+    ITEM_ACKNOWLEDGED_VERSION = 3,
     /* Memory of one batch: one message and its parsed mutations. */
     BATCH_BYTES_MAX = 64 * 1024 * 1024,
 };
@@ -114,33 +115,44 @@ static bool batch_grow(struct push_batch *batch)
     return true;
 }
 
-bool push_batch_add(struct push_batch *batch, struct rpc_bytes mutation, uint64_t held_stamp,
-                    struct record_hasher *hasher)
+static bool batch_add(struct push_batch *batch, struct rpc_bytes mutation,
+                      const struct push_item *beside, struct record_hasher *hasher)
 {
     if (!batch_grow(batch))
         return false;
     struct push_item *item = &batch->items[batch->item_count];
-    *item = (struct push_item){.held_stamp = held_stamp};
+    *item = *beside;
     if (!item_fill(batch, item, mutation, hasher))
         return false;
     batch->item_count++;
     return true;
 }
 
+bool push_batch_add(struct push_batch *batch, struct rpc_bytes mutation, uint64_t held_stamp,
+                    struct record_hasher *hasher)
+{
+    struct push_item beside = {.held_stamp = held_stamp};
+
+    return batch_add(batch, mutation, &beside, hasher);
+}
+
+/* What stands beside the mutation goes into the item. */
 static bool item_parse(struct rpc_bytes bytes, struct rpc_bytes *mutation_out,
-                       uint64_t *held_stamp_out)
+                       struct push_item *item)
 {
     struct wire_reader reader = wire_reader_over(bytes);
     struct wire_field field;
     enum wire_status status;
 
     *mutation_out = rpc_bytes_view(NULL, 0);
-    *held_stamp_out = 0;
+    *item = (struct push_item){0};
     while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
         if (field.number == ITEM_MUTATION && field.type == WIRE_LEN)
             *mutation_out = field.bytes;
         else if (field.number == ITEM_HELD_STAMP && field.type == WIRE_FIXED64)
-            *held_stamp_out = field.value;
+            item->held_stamp = field.value;
+        else if (field.number == ITEM_ACKNOWLEDGED_VERSION && field.type == WIRE_VARINT)
+            item->acknowledged_version = field.value;
     }
     return status == WIRE_END;
 }
@@ -155,18 +167,18 @@ enum push_prepare_status push_prepare(struct rpc_bytes push, const struct scope_
     enum wire_status status;
     enum push_prepare_status result = PUSH_NO_MEMORY;
     struct rpc_bytes mutation;
-    uint64_t held_stamp;
+    struct push_item beside;
 
     if (batch == NULL)
         return PUSH_NO_MEMORY;
     while ((status = wire_read(&reader, &field)) == WIRE_FIELD) {
         if (field.number != PUSH_ITEMS)
             continue;
-        result = field.type != WIRE_LEN || !item_parse(field.bytes, &mutation, &held_stamp)
+        result = field.type != WIRE_LEN || !item_parse(field.bytes, &mutation, &beside)
                      ? PUSH_NOT_A_PUSH
-                 : batch->item_count == PUSH_ITEMS_MAX                 ? PUSH_TOO_MANY
-                 : push_batch_add(batch, mutation, held_stamp, hasher) ? PUSH_PREPARED
-                                                                       : PUSH_NO_MEMORY;
+                 : batch->item_count == PUSH_ITEMS_MAX         ? PUSH_TOO_MANY
+                 : batch_add(batch, mutation, &beside, hasher) ? PUSH_PREPARED
+                                                               : PUSH_NO_MEMORY;
         if (result != PUSH_PREPARED) {
             push_batch_free(batch);
             return result;

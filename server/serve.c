@@ -7,6 +7,7 @@
 #include "serve.h"
 
 #include "enrol.h"
+#include "enrolled.h"
 #include "sync.h"
 
 #include "outpost/rpc_uv.h"
@@ -195,6 +196,19 @@ struct rpc_status serve_open_store(const struct config *config, const struct sto
     return store_sqlite_open(path, false, options, store_out);
 }
 
+/* With a handle of its own: the serving one tells the loop, which does not run yet. */
+static struct rpc_status replay_enrolments(struct server *server)
+{
+    struct store_options options = {.roles = server->streams.roles};
+    struct store *store = NULL;
+    struct rpc_status status = serve_open_store(server->config, &options, &store);
+
+    if (rpc_ok(&status))
+        status = enrolled_replay(server->config, store);
+    store_close(store);
+    return status;
+}
+
 static struct rpc_status open_services(struct server *server)
 {
     struct store_options options = {.notify = notify_loop, .context = server};
@@ -211,9 +225,12 @@ static struct rpc_status open_services(struct server *server)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
     server->sync.streams = streams;
     server->enrol.streams = streams;
+    server->enrol.config = server->config;
     struct rpc_status status = ca_load(server->config->folder, &server->enrol.ca);
     if (rpc_ok(&status))
         status = load_tls(server->config, &server->tls);
+    if (rpc_ok(&status))
+        status = replay_enrolments(server);
     if (rpc_ok(&status))
         status = serve_open_store(server->config, &options, &streams->store);
     return status;

@@ -26,9 +26,10 @@ struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, b
     }
     if (code == SQLITE_OK)
         return rpc_status_ok();
-    struct rpc_status status = rpc_status_make(
-        code == SQLITE_CANTOPEN ? RPC_NOT_FOUND : RPC_INTERNAL, "open the store %s: %s", file,
-        conn->db != NULL ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
+    struct rpc_status status = sqlite_conn_status(conn, code);
+    if (code == SQLITE_CANTOPEN)
+        status =
+            rpc_status_make(RPC_NOT_FOUND, "open the store %s: %s", file, sqlite3_errstr(code));
     sqlite_conn_close(conn);
     return status;
 }
@@ -65,8 +66,9 @@ struct rpc_status sqlite_conn_status(struct sqlite_conn *conn, int code)
         return rpc_status_make(RPC_DATA_LOSS,
                                "the server's store is damaged; restore it from a backup");
     default:
-        return rpc_status_make(RPC_INTERNAL, "the server's store failed: %s",
-                               conn->db != NULL ? sqlite3_errmsg(conn->db) : sqlite3_errstr(code));
+        return rpc_status_make(RPC_INTERNAL, "the server's store failed: %s (SQLite %d)",
+                               sqlite3_errstr(code),
+                               conn->db != NULL ? sqlite3_extended_errcode(conn->db) : code);
     }
 }
 

@@ -62,6 +62,7 @@ enum store_kind {
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
     STORE_DEVICE_SET,
+    STORE_DEVICE_ADD,
     STORE_RECORD_GET,
     STORE_LOG_LIST,
     STORE_QUARANTINE_LIST,
@@ -97,7 +98,8 @@ struct store_hello {
     struct store_request request;
     /* in */
     struct record_uuid device_id;
-    struct record_uuid facility_id; /* zero: where the device enrolled */
+    struct record_uuid facility_id;  /* zero: where the device enrolled */
+    uint8_t receipt[STORE_HASH_LEN]; /* presented; all zeros: none */
     size_t place_count;
     struct store_hello_place {
         struct record_uuid region_id;
@@ -108,6 +110,7 @@ struct store_hello {
     bool device_known;
     bool revoked;
     bool facility_known;
+    bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
     struct scope_device device;
     uint8_t token[STORE_TOKEN_LEN]; /* all zeros: none given yet */
     uint8_t token_previous[STORE_TOKEN_LEN];
@@ -255,6 +258,13 @@ struct store_device_list {
     struct store_request request;
     struct store_device *devices; /* malloc'ed, by id */
     size_t device_count;
+};
+
+/* Makes a device row if there is none; see enrolled.h. */
+struct store_device_add {
+    struct store_request request;
+    struct store_device device;
+    char selector[STORE_CODE_SELECTOR_LEN]; /* of the code that it used up */
 };
 
 struct store_device_set {

@@ -102,6 +102,7 @@ static bool is_write(enum store_kind kind)
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
     case STORE_CONFLICT_RESOLVE:
+    case STORE_DEVICE_ADD:
         return true;
     default:
         return false;
@@ -119,6 +120,8 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_enrol(&self->writer, roles, (struct store_enrol *)request);
     case STORE_CODE_ADD:
         return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
+    case STORE_DEVICE_ADD:
+        return sqlite_device_add(&self->writer, (struct store_device_add *)request);
     case STORE_DEVICE_SET:
         return sqlite_device_set(&self->writer, (struct store_device_set *)request);
     case STORE_QUARANTINE_RETRY:

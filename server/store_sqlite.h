@@ -49,6 +49,7 @@ int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
 int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,
                        const struct record_uuid *device_id, struct scope_device *author_out);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
+int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
 /* The region of a facility, by its record. SQLITE_NOTFOUND: not known. closed_out
  * may be NULL. */

@@ -272,6 +272,29 @@ int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add)
+{
+    sqlite3_stmt *insert = sqlite_conn_statement(
+        conn, "INSERT OR IGNORE INTO device(device_id, enrolment_region_id, facility_id, admin,"
+              " enrolled_at_ms) VALUES (?1, ?2, ?3, ?4, ?5)");
+    sqlite3_stmt *use = sqlite_conn_statement(
+        conn, "UPDATE enrolment SET used_by = ?2 WHERE selector = ?1 AND used_by = x''");
+
+    if (insert == NULL || use == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(insert, 1, &add->device.device_id);
+    sqlite_bind_uuid(insert, 2, &add->device.enrolment_region);
+    sqlite_bind_uuid(insert, 3, &add->device.facility_id);
+    sqlite3_bind_int(insert, 4, add->device.admin);
+    sqlite3_bind_int64(insert, 5, add->device.enrolled_at_ms);
+    int code = sqlite_conn_run(insert);
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_bind_text(use, 1, add->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);
+    sqlite_bind_uuid(use, 2, &add->device.device_id);
+    return sqlite_conn_run(use);
+}
+
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set)
 {
     sqlite3_stmt *statement =

@@ -147,6 +147,29 @@ static int read_device(struct sqlite_conn *conn, struct store_hello *hello)
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+/* R8: whether the receipt is among the device's last ones. */
+static int read_receipt_known(struct sqlite_conn *conn, struct store_hello *hello)
+{
+    static const uint8_t none[STORE_HASH_LEN];
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT receipts FROM receipt WHERE region_id = ?1 AND device_id = ?2");
+
+    hello->receipt_known = memcmp(hello->receipt, none, sizeof none) == 0;
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &hello->device.enrolment_region);
+    sqlite_bind_uuid(statement, 2, &hello->device_id);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW) {
+        struct rpc_bytes kept = sqlite_column_view(statement, 0);
+        for (size_t at = 0; at + STORE_HASH_LEN <= kept.len; at += STORE_HASH_LEN)
+            if (memcmp(kept.data + at, hello->receipt, STORE_HASH_LEN) == 0)
+                hello->receipt_known = true;
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
 int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
                       struct store_hello *hello)
 {
@@ -161,6 +184,8 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
     if (code == SQLITE_NOTFOUND)
         return SQLITE_OK;
     hello->facility_known = code == SQLITE_OK;
+    if (code == SQLITE_OK)
+        code = read_receipt_known(conn, hello);
     for (size_t i = 0; i < hello->place_count && code == SQLITE_OK; i++)
         code = read_place_known(conn, &hello->places[i]);
     const struct record_uuid *regions[] = {&scope_global_region, &hello->device.region};

@@ -21,6 +21,11 @@ enum {
     STREAM_OWN_RUNS_MAX = 20000,
 };
 
+/* A token (R23) begins with a count, 8 bytes big-endian, that grows from one to
+ * the next; the rest is random. */
+uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN]);
+void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count);
+
 /* What a device is told to keep within (Settings in sync.proto). */
 struct stream_settings {
     uint32_t push_batch;

@@ -94,7 +94,8 @@ struct outpost_status command_open_app(struct command *command, sqlite3 **app_ou
     if (sqlite3_open_v2(command->db, &app, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK ||
         sqlite3_busy_timeout(app, 10000) != SQLITE_OK ||
         sqlite3_exec(app, "PRAGMA synchronous = FULL", NULL, NULL, NULL) != SQLITE_OK) {
-        status = command_fail(OUTPOST_IO, "cannot open %s: %s", command->db, sqlite3_errmsg(app));
+        status = command_fail(OUTPOST_IO, "cannot open %s: %s", command->db,
+                              sqlite3_errstr(sqlite3_errcode(app)));
         sqlite3_close(app);
         return status;
     }
@@ -233,7 +234,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* False: not an option of ours; getopt_long has said why. */
+/* False: not an option of ours, or one without its argument. */
 static bool take_option(struct command *command, int option, bool *help_out)
 {
     switch (option) {
@@ -271,6 +272,22 @@ static const struct entry *find_entry(const char *name)
     return NULL;
 }
 
+/* Takes every option, so that --json after a wrong one is still heard; the
+ * status tells of the first wrong one. */
+static struct outpost_status take_options(struct command *command, int argc, char **argv,
+                                          bool *help_out)
+{
+    struct outpost_status status = command_ok();
+    int option;
+
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+        if (!take_option(command, option, help_out) && status.code == OUTPOST_OK)
+            status = command_fail(OUTPOST_USAGE, "%s %s; outpost --help lists what there is",
+                                  argv[optind - 1],
+                                  option == ':' ? "needs a value" : "is not an option of outpost");
+    return status;
+}
+
 static struct outpost_status take_words(struct command *command, const struct entry *entry,
                                         char **words)
 {
@@ -284,48 +301,43 @@ static struct outpost_status take_words(struct command *command, const struct en
     return command_ok();
 }
 
-static int run_entry(struct command *command, const struct entry *entry, char **words)
+static struct outpost_status run_entry(struct command *command, const struct entry *entry,
+                                       char **words)
 {
     struct sigaction action = {.sa_handler = on_signal};
     struct outpost_status status = take_words(command, entry, words);
 
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    if (status.code == OUTPOST_OK)
-        status = entry->run(command);
-    return report(command, &status);
+    return status.code == OUTPOST_OK ? entry->run(command) : status;
 }
 
 int main(int argc, char **argv)
 {
-    struct command command = {0};
+    struct command command = {.result = json_object()};
     bool help = false;
-    int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (!take_option(&command, option, &help))
-            return outpost_code_exit(OUTPOST_USAGE);
-    const char *name = argv[optind];
-    const struct entry *entry = find_entry(name);
-    if (help && entry != NULL) {
-        printf("usage: outpost %s [--json]\n\n%s\n", entry->usage, entry->help);
-        return EXIT_SUCCESS;
-    }
-    if (help || (name == NULL && argc == 1)) {
-        print_help(help ? stdout : stderr);
-        return help ? EXIT_SUCCESS : outpost_code_exit(OUTPOST_USAGE);
-    }
-    if (entry == NULL) {
-        fprintf(stderr, "outpost: %s is not a command; outpost --help lists them\n",
-                name != NULL ? name : "(nothing)");
-        return outpost_code_exit(OUTPOST_USAGE);
-    }
-    command.result = json_object();
     if (command.result == NULL) {
         fprintf(stderr, "outpost: no memory\n");
         return outpost_code_exit(OUTPOST_IO);
     }
-    int exit_code = run_entry(&command, entry, argv + optind + 1);
+    struct outpost_status status = take_options(&command, argc, argv, &help);
+    const char *name = argv[optind];
+    const struct entry *entry = find_entry(name);
+    int exit_code = EXIT_SUCCESS;
+    if (status.code == OUTPOST_OK && help && entry != NULL) {
+        printf("usage: outpost %s [--json]\n\n%s\n", entry->usage, entry->help);
+    } else if (status.code == OUTPOST_OK && (help || argc == 1)) {
+        print_help(help ? stdout : stderr);
+        exit_code = help ? EXIT_SUCCESS : outpost_code_exit(OUTPOST_USAGE);
+    } else {
+        if (status.code == OUTPOST_OK)
+            status = entry != NULL ? run_entry(&command, entry, argv + optind + 1)
+                                   : command_fail(OUTPOST_USAGE,
+                                                  "%s is not a command; outpost --help lists them",
+                                                  name != NULL ? name : "(nothing)");
+        exit_code = report(&command, &status);
+    }
     json_decref(command.result);
     return exit_code;
 }

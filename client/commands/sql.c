@@ -84,6 +84,28 @@ static void take_row(struct running *running, sqlite3_stmt *statement)
     json_array_append_new(running->rows, row);
 }
 
+/* SQLite's own message speaks of the statement, and is for whoever wrote it; of a
+ * damaged file it would show pieces. */
+static struct outpost_status failure(struct running *running, int result)
+{
+    switch (result & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return command_fail(OUTPOST_TRY_LATER, "the database is busy; try again later");
+    case SQLITE_FULL:
+    case SQLITE_IOERR:
+    case SQLITE_READONLY:
+    case SQLITE_CANTOPEN:
+        return command_fail(OUTPOST_IO, "%s: %s", running->command->db, sqlite3_errstr(result));
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return command_fail(OUTPOST_BAD_INPUT, "%s: %s", running->command->db,
+                            sqlite3_errstr(result));
+    default:
+        return command_fail(OUTPOST_BAD_INPUT, "%s", sqlite3_errmsg(running->app));
+    }
+}
+
 static struct outpost_status run_all(struct running *running, const char *sql)
 {
     int result = SQLITE_OK;
@@ -98,11 +120,7 @@ static struct outpost_status run_all(struct running *running, const char *sql)
         if (statement != NULL)
             result = sqlite3_finalize(statement);
     }
-    if (result == SQLITE_OK)
-        return command_ok();
-    if (result == SQLITE_BUSY)
-        return command_fail(OUTPOST_TRY_LATER, "the database is busy; try again later");
-    return command_fail(OUTPOST_BAD_INPUT, "%s", sqlite3_errmsg(running->app));
+    return result == SQLITE_OK ? command_ok() : failure(running, result);
 }
 
 struct outpost_status command_sql(struct command *command)

@@ -4,6 +4,8 @@
  */
 #include "command.h"
 
+#include "enrolled.h"
+
 #include <stdlib.h>
 
 static json_t *device_json(const struct store_device *device)
@@ -41,6 +43,8 @@ static struct rpc_status revoke(struct command *command)
     if (rpc_ok(&status) && !set.found)
         return rpc_status_make(RPC_NOT_FOUND, "device %s is not known: see outpostd device list",
                                id);
+    if (rpc_ok(&status))
+        status = enrolled_note_state(&command->config, &set.device_id, set.state);
     if (rpc_ok(&status)) {
         json_object_set_new(command->result, "device_id", json_string(id));
         json_object_set_new(command->result, "state", json_string("revoked"));

@@ -20,46 +20,48 @@ static const struct entry {
     const char *name;
     struct rpc_status (*run)(struct command *command);
     bool needs_store;
+    size_t words_max; /* after the name */
     const char *usage;
     const char *help;
 } entries[] = {
-    {"init", command_init, false, "init --data DIR [--store sqlite] [--host NAME]...",
+    {"init", command_init, false, 0, "init --data DIR [--store sqlite] [--host NAME]...",
      "Sets up DIR: outpostd.ini, the CA (ca.pem), the server's certificate for localhost and\n"
      "each NAME, and the store. Overwrites nothing."},
-    {"serve", command_serve, false, "serve --data DIR [--listen ADDR:PORT]",
+    {"serve", command_serve, false, 0, "serve --data DIR [--listen ADDR:PORT]",
      "Serves devices until SIGTERM. Prints `listening on ADDR:PORT` when ready; port 0 picks\n"
      "a free one."},
-    {"import", command_import, true, "import synthea CSVDIR --data DIR [--regions state|city]",
+    {"import", command_import, true, 2, "import synthea CSVDIR --data DIR [--regions state|city]",
      "Imports organizations.csv of a Synthea export as facilities, with a sync region for\n"
      "each state (default) or each city. Importing twice changes nothing."},
-    {"enrol", command_enrol, true, "enrol --data DIR --facility ID [--admin]",
+    {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--admin]",
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
      "minutes. With --admin the device may write facilities and regions."},
-    {"device", command_device, true, "device list | revoke ID   --data DIR",
+    {"device", command_device, true, 2, "device list | revoke ID   --data DIR",
      "Lists the enrolled devices, or refuses one from now on, in an open stream too."},
-    {"region", command_region, true, "region list | add FIELD=VALUE... [--id ID]   --data DIR",
+    {"region", command_region, true, COMMAND_WORDS_MAX,
+     "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},
-    {"facility", command_facility, true,
+    {"facility", command_facility, true, COMMAND_WORDS_MAX,
      "facility list | add FIELD=VALUE... [--id ID] | close ID   --data DIR",
      "Lists the facilities, adds one (facility add name=... sync_region_id=ID), or closes\n"
      "one: it stays, with its patients and devices, and no new device enrols there."},
-    {"history", command_history, true, "history TYPE ID --data DIR",
+    {"history", command_history, true, 2, "history TYPE ID --data DIR",
      "Every accepted change of one record, oldest first: TYPE is a table's name, such as\n"
      "patient."},
-    {"conflict", command_conflict, true,
+    {"conflict", command_conflict, true, 2,
      "conflict list [--all] | show ID | resolve ID [--take arriving|stored]   --data DIR",
      "Edits that met on one field, until someone resolves them; with --all the resolved ones\n"
      "too. ID is a mutation id, or the beginning of one. list tells which side won; show tells\n"
      "both values; resolve --take sets the other side's value back, by an edit of the server's\n"
      "own that travels like any."},
-    {"quarantine", command_quarantine, true,
+    {"quarantine", command_quarantine, true, 2,
      "quarantine list [--all] | show ID | retry ID | discard ID [--purge]   --data DIR",
      "What could not be accepted, and why; with --all what was discarded too. ID is a mutation\n"
      "id, or the beginning of one. Only show tells values. retry applies the edit as it is, as\n"
      "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
-    {"status", command_status, true, "status --data DIR",
+    {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
-    {"verify", command_verify, true, "verify --data DIR",
+    {"verify", command_verify, true, 0, "verify --data DIR",
      "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
      "code 65 when anything does not agree."},
 };
@@ -312,7 +314,7 @@ static const struct option options[] = {
     {NULL, 0, NULL, 0},
 };
 
-/* False: the line is wrong (getopt has said why), or --help was given. */
+/* False: not an option of ours, one without its argument, or one too many. */
 static bool take_option(int option, struct command_line *line, bool *help_out)
 {
     switch (option) {
@@ -365,19 +367,29 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
     }
 }
 
-static bool take_line(int argc, char **argv, struct command_line *line, bool *help_out)
+/* Takes the whole line, so that --json after a wrong option is still heard; the
+ * status tells of the first fault. */
+static struct rpc_status take_line(int argc, char **argv, const struct entry *entry,
+                                   struct command_line *line, bool *help_out)
 {
+    struct rpc_status status = rpc_status_ok();
     int option;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
-        if (!take_option(option, line, help_out))
-            return false;
-    for (int i = optind; i < argc; i++) {
-        if (line->word_count == COMMAND_WORDS_MAX)
-            return false;
-        line->words[line->word_count++] = argv[i];
+    while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1)
+        if (!take_option(option, line, help_out) && rpc_ok(&status))
+            status = command_usage("%s %s: usage: outpostd %s", argv[optind - 1],
+                                   option == ':'   ? "needs a value"
+                                   : option == '?' ? "is not an option of outpostd"
+                                                   : "is one too many",
+                                   entry->usage);
+    for (int i = optind; i < argc && rpc_ok(&status); i++) {
+        if (line->word_count == entry->words_max)
+            status = command_usage("\"%s\" is one word too many: usage: outpostd %s", argv[i],
+                                   entry->usage);
+        else
+            line->words[line->word_count++] = argv[i];
     }
-    return true;
+    return status;
 }
 
 static struct rpc_status run(struct command *command, const struct entry *entry)
@@ -388,9 +400,7 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     if (command->line->data == NULL)
         return command_usage("--data DIR is missing: outpostd %s", entry->usage);
     command->hasher = record_hasher_new();
-    command->result = json_object();
-    if (command->hasher == NULL || command->result == NULL ||
-        !scope_roles_find(&outpost_v1_schema, &command->roles))
+    if (command->hasher == NULL || !scope_roles_find(&outpost_v1_schema, &command->roles))
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
     if (entry->run != command_init) {
         status = config_load(command->line->data, &command->config);
@@ -406,34 +416,46 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     return entry->run(command);
 }
 
+static const struct entry *find_entry(const char *name)
+{
+    for (size_t i = 0; i < ENTRY_COUNT; i++)
+        if (strcmp(name, entries[i].name) == 0)
+            return &entries[i];
+    return NULL;
+}
+
+/* A line that names no command: only --json is looked for in it. */
+static struct rpc_status no_command(int argc, char **argv, struct command_line *line)
+{
+    for (int i = 2; i < argc; i++)
+        line->json = line->json || strcmp(argv[i], "--json") == 0;
+    return command_usage("there is no command \"%s\": see outpostd --help", argv[1]);
+}
+
 int main(int argc, char **argv)
 {
     struct command_line line = {0};
     struct command command = {.line = &line};
-    const struct entry *entry = NULL;
     bool help = false;
 
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? EX_USAGE : EX_OK;
     }
-    for (size_t i = 0; i < ENTRY_COUNT; i++)
-        if (strcmp(argv[1], entries[i].name) == 0)
-            entry = &entries[i];
-    if (entry == NULL) {
-        fprintf(stderr, "outpostd: there is no command \"%s\": see outpostd --help\n", argv[1]);
-        return EX_USAGE;
-    }
-    if (!take_line(argc - 1, argv + 1, &line, &help)) {
-        fprintf(stderr, "outpostd: usage: outpostd %s\n", entry->usage);
-        return EX_USAGE;
-    }
-    if (help) {
+    const struct entry *entry = find_entry(argv[1]);
+    struct rpc_status status = entry != NULL ? take_line(argc - 1, argv + 1, entry, &line, &help)
+                                             : no_command(argc, argv, &line);
+    if (help && rpc_ok(&status)) {
         printf("usage: outpostd %s\n\n%s\n", entry->usage, entry->help);
         return EX_OK;
     }
-    struct rpc_status status = run(&command, entry);
-    int code = entry->run == command_serve && rpc_ok(&status) ? EX_OK : report(&command, &status);
+    command.result = json_object();
+    if (command.result == NULL)
+        status = rpc_status_make(RPC_UNAVAILABLE, "out of memory");
+    else if (rpc_ok(&status))
+        status = run(&command, entry);
+    bool quiet = rpc_ok(&status) && entry->run == command_serve;
+    int code = quiet ? EX_OK : report(&command, &status);
     store_close(command.store);
     record_hasher_free(command.hasher);
     json_decref(command.result);

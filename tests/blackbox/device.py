@@ -12,8 +12,8 @@ from peer import BIN
 
 
 class Device:
-    def __init__(self, server, facility, relay=None, admin=False):
-        self.folder = tempfile.mkdtemp(prefix="outpost-")
+    def __init__(self, server, facility, relay=None, admin=False, within=None):
+        self.folder = tempfile.mkdtemp(prefix="outpost-", dir=within)
         self.db = os.path.join(self.folder, "device.db")
         self.server = server
         port = relay.port if relay else server.address.rsplit(":", 1)[1]
@@ -31,8 +31,8 @@ class Device:
         return subprocess.Popen([BIN / "outpost", *words, "--db", self.db], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
-    def sync(self, check=True):
-        done = self.run("sync", "--json", check=check)
+    def sync(self, check=True, **how):
+        done = self.run("sync", "--json", check=check, **how)
         return json.loads(done.stdout)
 
     def status(self):

@@ -59,6 +59,24 @@ class DeviceTest(unittest.TestCase):
             device.run("verify")
         self.assertEqual(one.status()["regions"], two.status()["regions"])
 
+    def sync_with_answers_held(self, device, seq):
+        """Starts a sync; returns when the server has committed and no answer has come."""
+        pump = self.relay._limit
+
+        # The handshake needs its answers: hold only once the device has sent its push.
+        def limit(direction, data, source, sink):
+            if direction == TO_SERVER and self.relay.passed[TO_DEVICE] > 0:
+                self.relay.hold()
+            return pump(direction, data, source, sink)
+
+        self.relay._limit = limit
+        sync = device.start("sync")
+        while self.last_seq() == seq and sync.poll() is None:
+            pass
+        self.relay._limit = pump
+        self.assertIsNone(sync.poll())
+        return sync
+
 
 class PlainSql(DeviceTest):
     """The sqlite3 tool knows nothing of Outpost, and what it writes arrives."""
@@ -202,7 +220,7 @@ class Syncing(DeviceTest):
         one.sqlite3("UPDATE patient SET full_name = 'Second'")
         seq = self.last_seq()
         # Everything that leaves goes through, and every answer is held back.
-        sync = self._sync_with_answers_held(one, seq)
+        sync = self.sync_with_answers_held(one, seq)
         one.sqlite3("UPDATE patient SET full_name = 'Third'")
         self.relay.release()
         self.assertEqual(sync.wait(timeout=60), 0)
@@ -215,31 +233,12 @@ class Syncing(DeviceTest):
         self.assertEqual(two.sqlite3("SELECT full_name FROM patient"), "Third")
         self.assert_same(one, two)
 
-    def _sync_with_answers_held(self, device, seq):
-        """Starts a sync; returns when the server has committed and no answer has come."""
-        class Hold:  # the handshake needs its answers: hold only once the device has sent its push
-            pass
-        pump = self.relay._limit
-
-        def limit(direction, data, source, sink):
-            if direction == TO_SERVER and self.relay.passed[TO_DEVICE] > 0:
-                self.relay.hold()
-            return pump(direction, data, source, sink)
-
-        self.relay._limit = limit
-        sync = device.start("sync")
-        while self.last_seq() == seq and sync.poll() is None:
-            pass
-        self.relay._limit = pump
-        self.assertIsNone(sync.poll())
-        return sync
-
     def test_I2_a_reply_lost_after_the_commit_has_no_second_effect(self):
         one, two = self.device(relay=self.relay), self.device()
         one.sync()
         one.sqlite3("INSERT INTO patient(full_name, age_years, age_recorded_at_ms) "
                     "VALUES ('Once', 30, 1)")
-        sync = self._sync_with_answers_held(one, 0)
+        sync = self.sync_with_answers_held(one, 0)
         sync.kill()
         sync.communicate()
         self.relay.release()

@@ -81,9 +81,9 @@ def digest(records):
 class Outpostd:
     """A data folder of its own and a server on a free port."""
 
-    def __init__(self, settings=None):
+    def __init__(self, settings=None, within=None):
         self.folder = tempfile.mkdtemp(prefix="outpostd-")
-        self.data = os.path.join(self.folder, "data")
+        self.data = os.path.join(within or self.folder, "data")
         self.process = None
         self.run("init")
         if settings:
@@ -95,18 +95,18 @@ class Outpostd:
                 text = "\n".join(lines) + "\n"
             pathlib.Path(path).write_text(text)
 
-    def run(self, *words, check=True):
+    def run(self, *words, check=True, **how):
         done = subprocess.run([BIN / "outpostd", *words, "--data", self.data],
-                              capture_output=True, text=True, check=False)
+                              capture_output=True, text=True, check=False, **how)
         if check and done.returncode != 0:
             raise AssertionError(f"outpostd {words} exited {done.returncode}: {done.stderr}")
         return done
 
-    def start(self):
+    def start(self, port=0, **how):
         self.log = open(os.path.join(self.folder, "log"), "ab")
         self.process = subprocess.Popen(
-            [BIN / "outpostd", "serve", "--data", self.data, "--listen", "127.0.0.1:0"],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            [BIN / "outpostd", "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"],
+            stdout=subprocess.PIPE, stderr=self.log, text=True, **how)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):
             raise AssertionError(f"outpostd serve said {line!r}")

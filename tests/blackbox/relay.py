@@ -1,13 +1,14 @@
 """A TCP relay between a device and a server that breaks things on purpose.
 
-It can cut both connections after a number of bytes in one direction, and hold
-what the server sends until told to let go. It sees ciphertext: positions are
+It can cut both connections after a number of bytes in one direction, hold what
+the server sends until told to let go, and let bytes through a few at a time. It sees ciphertext: positions are
 those of the network, not of messages.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import socket
 import threading
+import time
 
 TO_SERVER, TO_DEVICE = 0, 1
 
@@ -22,8 +23,10 @@ class Relay:
         self.port = self.listener.getsockname()[1]
         self.cut_after = None        # (direction, bytes): of the next connections
         self.on_cut = None           # called once, before the cut
+        self.on_passed = None        # called once, when the bytes before the cut are through
         self.passed = [0, 0]         # bytes of the present connection
         self.changed = threading.Condition()
+        self.trickle = None          # (bytes, seconds): so many at a time, and so long between
         self.holding = False
         self.held = threading.Event()
         self.closed = False
@@ -56,10 +59,18 @@ class Relay:
                     self.held.set()
                     with self.changed:
                         self.changed.wait_for(lambda: not self.holding, timeout=60)
-                sink.sendall(data)
+                self._send(sink, data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             self._close(source, sink)
+
+    def _send(self, sink, data):
+        while self.trickle and data:
+            size, pause_s = self.trickle
+            sink.sendall(data[:size])
+            data = data[size:]
+            time.sleep(pause_s)
+        sink.sendall(data)
 
     def _limit(self, direction, data, source, sink):
         """What of the data may pass; None when the cut came and everything is closed."""
@@ -78,6 +89,8 @@ class Relay:
                 sink.sendall(data[:left])
         except OSError:
             pass
+        if self.on_passed:
+            self.on_passed()
         self._close(source, sink)
         return None
 

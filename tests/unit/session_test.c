@@ -142,6 +142,25 @@ static void test_window_of_four_pushes(void)
     tear_down();
 }
 
+/* What a Welcome said about batches holds for what the next sync pushes before its
+ * own Welcome comes; it was forgotten, and every sync began with batches of 500. */
+static void test_the_last_welcomes_batch_counts_before_the_next(void)
+{
+    device_open(&device, 1, &outpost_v1_schema);
+    set_up(false);
+    CU_ASSERT_STRING_EQUAL(steps(), "hdc");
+    CU_ASSERT_TRUE(receive_welcome(2));
+    mini_server_free(server);
+    sync_session_free(session);
+    insert_patients(9);
+    set_up(false);
+    CU_ASSERT_STRING_EQUAL(steps(), "hpppp");
+    CU_ASSERT_TRUE(receive_welcome(2));
+    CU_ASSERT_TRUE(receive_answers(2, 0));
+    CU_ASSERT_STRING_EQUAL(steps(), "pdc");
+    tear_down();
+}
+
 /* Follow: no half-close before it is asked for. */
 static void test_follow_closes_when_asked(void)
 {
@@ -281,6 +300,7 @@ int main(void)
     static const struct suite_test tests[] = {
         SUITE_TEST(test_nothing_to_push_is_one_flight),
         SUITE_TEST(test_window_of_four_pushes),
+        SUITE_TEST(test_the_last_welcomes_batch_counts_before_the_next),
         SUITE_TEST(test_follow_closes_when_asked),
         SUITE_TEST(test_R23_token_survives_a_caught_up_without_one),
         SUITE_TEST(test_out_of_turn_is_refused),

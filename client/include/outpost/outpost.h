@@ -154,7 +154,8 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
 
 /* Sends what is pending, then takes what the device lacks. Every batch stands
  * alone: whatever interrupts, the next sync goes on where this one was.
- * result_out is always filled in. TRY_LATER: no link, or cancelled; DENIED:
+ * result_out is always filled in. TRY_LATER: no link, another sync of the same
+ * database is running (FILE-sync beside it is locked), or cancelled; DENIED:
  * revoked, copied or not allowed; BUG with digest_mismatch: caught up, but the
  * two sides differ. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(

@@ -1106,7 +1106,7 @@ const ProtobufCMessageDescriptor outpost__v1__region_total__descriptor =
   (ProtobufCMessageInit) outpost__v1__region_total__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[6] =
+static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[7] =
 {
   {
     "settings",
@@ -1180,11 +1180,24 @@ static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[6]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "resend_acknowledged",
+    7,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Welcome, resend_acknowledged),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__welcome__field_indices_by_name[] = {
   5,   /* field[5] = accepts_zstd */
   2,   /* field[2] = facility_id */
   1,   /* field[1] = regions */
+  6,   /* field[6] = resend_acknowledged */
   4,   /* field[4] = schema_revision */
   3,   /* field[3] = server_time_ms */
   0,   /* field[0] = settings */
@@ -1192,7 +1205,7 @@ static const unsigned outpost__v1__welcome__field_indices_by_name[] = {
 static const ProtobufCIntRange outpost__v1__welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 6 }
+  { 0, 7 }
 };
 const ProtobufCMessageDescriptor outpost__v1__welcome__descriptor =
 {
@@ -1202,7 +1215,7 @@ const ProtobufCMessageDescriptor outpost__v1__welcome__descriptor =
   "Outpost__V1__Welcome",
   "outpost.v1",
   sizeof(Outpost__V1__Welcome),
-  6,
+  7,
   outpost__v1__welcome__field_descriptors,
   outpost__v1__welcome__field_indices_by_name,
   1,  outpost__v1__welcome__number_ranges,
@@ -1247,7 +1260,7 @@ const ProtobufCMessageDescriptor outpost__v1__push__descriptor =
   (ProtobufCMessageInit) outpost__v1__push__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[2] =
+static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[3] =
 {
   {
     "mutation",
@@ -1273,15 +1286,28 @@ static const ProtobufCFieldDescriptor outpost__v1__push_item__field_descriptors[
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "acknowledged_version",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT64,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__PushItem, acknowledged_version),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__push_item__field_indices_by_name[] = {
+  2,   /* field[2] = acknowledged_version */
   1,   /* field[1] = held_stamp */
   0,   /* field[0] = mutation */
 };
 static const ProtobufCIntRange outpost__v1__push_item__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 2 }
+  { 0, 3 }
 };
 const ProtobufCMessageDescriptor outpost__v1__push_item__descriptor =
 {
@@ -1291,7 +1317,7 @@ const ProtobufCMessageDescriptor outpost__v1__push_item__descriptor =
   "Outpost__V1__PushItem",
   "outpost.v1",
   sizeof(Outpost__V1__PushItem),
-  2,
+  3,
   outpost__v1__push_item__field_descriptors,
   outpost__v1__push_item__field_indices_by_name,
   1,  outpost__v1__push_item__number_ranges,

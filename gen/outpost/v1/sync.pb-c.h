@@ -331,10 +331,16 @@ struct  Outpost__V1__Welcome
    * The server takes zstd in messages from the device.
    */
   protobuf_c_boolean accepts_zstd;
+  /*
+   * The receipt in Hello is not in the server's history: it was restored to an
+   * older state and forgot work that it had acknowledged. Send every mutation
+   * that was answered in the last 30 days again, in order, in the next call.
+   */
+  protobuf_c_boolean resend_acknowledged;
 };
 #define OUTPOST__V1__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__welcome__descriptor) \
-    , NULL, 0,NULL, {0,NULL}, 0, 0, 0 }
+    , NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
 
 
 struct  Outpost__V1__Push
@@ -363,10 +369,16 @@ struct  Outpost__V1__PushItem
    * Not part of the id. It decides only whether the answer can be the short one.
    */
   uint64_t held_stamp;
+  /*
+   * Not 0: the mutation was acknowledged, with the record at this version after
+   * it, and is sent again because the server forgot it. If the record has come
+   * back at that version or a later one, the mutation is in it.
+   */
+  uint64_t acknowledged_version;
 };
 #define OUTPOST__V1__PUSH_ITEM__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__push_item__descriptor) \
-    , NULL, 0 }
+    , NULL, 0, 0 }
 
 
 struct  Outpost__V1__PushDone

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "resend.h"
+
+#include "outbox.h"
+
+enum {
+    /* In front of the journal, which is in front of the outbox (rank 0 and up). */
+    RANK_OFFERS = -20000,
+};
+
+static bool put(struct store *store, const struct record_mutation *mutation)
+{
+    struct rpc_buffer bytes;
+    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_PUT);
+    bool good = false;
+
+    rpc_buffer_init(&bytes, RECORD_ENVELOPE_BYTES_MAX);
+    record_mutation_encode(mutation, &bytes);
+    if (bytes.failed) {
+        store_fail(store, OUTPOST_IO, "no memory");
+    } else if (statement != NULL) {
+        struct record_mutation_id id = record_mutation_id(store->hasher, rpc_buffer_view(&bytes));
+        store_bind_key(statement, &mutation->key);
+        sqlite3_bind_int(statement, 4,
+                         RANK_OFFERS + outbox_rank(store->schema, mutation->key.type));
+        store_bind_bytes(statement, 5, rpc_buffer_view(&bytes));
+        store_bind_bytes(statement, 6, rpc_bytes_view(id.bytes, sizeof id.bytes));
+        good = store_run(store, statement);
+    }
+    rpc_buffer_deinit(&bytes);
+    return good;
+}
+
+bool resend_offer(struct store *store, const struct record_key *key, const struct image *held)
+{
+    struct record_mutation mutation = {.key = *key, .recovered_version = held->version};
+    struct record_body body;
+
+    if (!held->present || held->version == 0)
+        return true;
+    if (!record_body_parse(rpc_buffer_view(&held->body), &body))
+        return store_fail(store, OUTPOST_BAD_INPUT, "a held copy is damaged");
+    mutation.deletes = held->deleted;
+    mutation.body = rpc_buffer_view(&held->body);
+    for (size_t i = 0; i < body.count; i++)
+        mutation.fields[mutation.field_count++] = body.fields[i].number;
+    return put(store, &mutation);
+}
+
+bool resend_offer_what_is_left(struct store *store, const struct record_key *key)
+{
+    struct image image;
+    bool good;
+
+    image_init(&image);
+    if (store_table(store, key->type) == NULL) {
+        good = image_read_unknown(store, key, &image);
+    } else {
+        good = image_read_held(store, key, &image);
+        if (good && !image.present)
+            good = image_read_base(store, key, &image);
+    }
+    good = good && resend_offer(store, key, &image);
+    image_deinit(&image);
+    return good;
+}
+
+bool resend_journal(struct store *store)
+{
+    return store_run(store, store_statement(store, STORE_RESEND_JOURNAL));
+}
+
+bool resend_any(struct store *store, bool *any_out)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_ANY);
+    enum store_step step = store_step(store, statement);
+
+    *any_out = step == STORE_ROW;
+    sqlite3_reset(statement);
+    return step != STORE_FAILED;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a restored server is given back (R8, R13, R22): every phone is a backup.
+ *
+ * outpost_resend holds mutations that go in front of the outbox: offers (what
+ * this device holds of a record that the server may have lost, as it was at its
+ * version) and then the journal (what the server had acknowledged and forgot).
+ * An entry goes when it is answered for good. An offer's bytes, and so its id,
+ * are made of the record alone, so that many phones offer it once.
+ */
+#ifndef OUTPOST_CLIENT_RESEND_H
+#define OUTPOST_CLIENT_RESEND_H
+
+#include "image.h"
+
+/* All inside a transaction. */
+
+/* Offers that copy of a record. One without a version is not an offer. */
+STORE_MUST_USE bool resend_offer(struct store *store, const struct record_key *key,
+                                 const struct image *held);
+
+/* R13: what is left here of a record: its held copy, else its base image. */
+STORE_MUST_USE bool resend_offer_what_is_left(struct store *store, const struct record_key *key);
+
+/* R8: everything in the journal goes again. */
+STORE_MUST_USE bool resend_journal(struct store *store);
+
+/* Whether anything waits to be sent again. */
+STORE_MUST_USE bool resend_any(struct store *store, bool *any_out);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A device without a network: client/'s core behind a few functions. It is a shared
+ * library that exports these and nothing else, because client/ and server/ both
+ * have a store.c whose functions have the same names, and a test needs both in one
+ * process. SQLite is the process's one copy, so both sides are on its default VFS.
+ */
+#ifndef OUTPOST_TESTS_DEVICE_HALF_H
+#define OUTPOST_TESTS_DEVICE_HALF_H
+
+#include "outpost/record.h"
+
+struct device_half;
+
+enum { DEVICE_HALF_ERROR_LEN = 400 };
+
+enum device_half_step {
+    DEVICE_HALF_SEND,
+    DEVICE_HALF_HALF_CLOSE,
+    DEVICE_HALF_WAIT,
+    DEVICE_HALF_FAILED,
+};
+
+/* NULL: error_out says why. */
+struct device_half *device_half_open(const char *path, bool create,
+                                     char error_out[DEVICE_HALF_ERROR_LEN]);
+void device_half_close(struct device_half *half);
+
+/* As if enrolled, and told once how much to push at a time: writes the state row. */
+bool device_half_enrol(struct device_half *half, const struct record_uuid *device_id,
+                       const struct record_uuid *facility_id, uint32_t push_batch);
+
+/* One sync: begin, then next and receive, then end. After a false or FAILED only
+ * end is left; device_half_error tells. */
+bool device_half_begin(struct device_half *half, int64_t now_ms);
+enum device_half_step device_half_next(struct device_half *half, struct rpc_bytes *message_out);
+bool device_half_receive(struct device_half *half, struct rpc_bytes message);
+/* Whether it caught up and the digests agree. */
+bool device_half_end(struct device_half *half);
+
+/* Recomputes stamps and digests from the rows. */
+bool device_half_verify(struct device_half *half);
+const char *device_half_error(const struct device_half *half);
+
+#endif

@@ -73,8 +73,8 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
         .snapshot = region->in_snapshot,
         .after = region->position,
         .after_seq = region->at.seq,
-        .rows_max = stream->service->settings.pull_batch,
-        .bytes_max = stream->service->settings.batch_bytes,
+        .rows_max = stream->hello.settings.pull_batch,
+        .bytes_max = stream->hello.settings.batch_bytes,
     };
     stream->page_owed = true;
     stream_submit(stream, &page->request, STORE_PAGE, page_done);

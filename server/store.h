@@ -26,6 +26,7 @@
 #include "outpost/rpc_status.h"
 #include "push.h"
 #include "scope.h"
+#include "settings.h"
 
 /* ---- Limits (I12) ------------------------------------------------------ */
 
@@ -62,6 +63,7 @@ enum store_kind {
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
     STORE_DEVICE_SET,
+    STORE_SETTING_SET,
     STORE_DEVICE_ADD,
     STORE_RECORD_GET,
     STORE_LOG_LIST,
@@ -106,6 +108,7 @@ struct store_hello {
         struct store_place place;
         bool known; /* out: in the region's log */
     } places[STORE_REGIONS_PER_DEVICE_MAX];
+    struct settings settings; /* in: the defaults; out: the device's */
     /* out */
     bool device_known;
     bool revoked;
@@ -252,10 +255,12 @@ struct store_device {
     bool admin;
     int64_t enrolled_at_ms;
     int64_t last_sync_at_ms; /* 0: never */
+    struct settings settings;
 };
 
 struct store_device_list {
     struct store_request request;
+    struct settings defaults;     /* in */
     struct store_device *devices; /* malloc'ed, by id */
     size_t device_count;
 };
@@ -272,6 +277,26 @@ struct store_device_set {
     struct record_uuid device_id;
     enum store_device_state state;
     bool found; /* out */
+};
+
+/* Sets, or takes back, settings of all devices, of a region's (those enrolled
+ * there) or of one. */
+struct store_setting_set {
+    struct store_request request;
+    /* in */
+    enum store_setting_level {
+        STORE_SETTING_ALL = 0,
+        STORE_SETTING_REGION = 1,
+        STORE_SETTING_DEVICE = 2,
+    } level;
+    struct record_uuid id; /* the region's or the device's; of all: zeros */
+    size_t change_count;
+    struct store_setting_change {
+        const struct setting *setting;
+        bool removed; /* what is set more widely holds again */
+        uint32_t value;
+    } changes[SETTINGS_COUNT];
+    bool found; /* out: the region or the device; else nothing was done */
 };
 
 /* One record as it is, from the given region. */

@@ -99,6 +99,7 @@ static bool is_write(enum store_kind kind)
     case STORE_ENROL:
     case STORE_CODE_ADD:
     case STORE_DEVICE_SET:
+    case STORE_SETTING_SET:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
     case STORE_CONFLICT_RESOLVE:
@@ -124,6 +125,8 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_device_add(&self->writer, (struct store_device_add *)request);
     case STORE_DEVICE_SET:
         return sqlite_device_set(&self->writer, (struct store_device_set *)request);
+    case STORE_SETTING_SET:
+        return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
     case STORE_QUARANTINE_RETRY:
         return sqlite_quarantine_retry(&self->writer, roles, self->hasher,
                                        (struct store_quarantine_retry *)request);

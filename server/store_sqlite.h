@@ -50,6 +50,11 @@ int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles
                        const struct record_uuid *device_id, struct scope_device *author_out);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
 int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add);
+/* Puts what is set for the device over the defaults in settings. */
+int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enrolment_region,
+                         const struct record_uuid *device_id, struct settings *settings);
+int sqlite_setting_set(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       struct store_setting_set *set);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
 /* The region of a facility, by its record. SQLITE_NOTFOUND: not known. closed_out
  * may be NULL. */

@@ -179,6 +179,10 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
     hello->facility_known = false;
     if (code != SQLITE_OK || !hello->device_known)
         return code;
+    code = sqlite_read_settings(conn, &hello->device.enrolment_region, &hello->device_id,
+                                &hello->settings);
+    if (code != SQLITE_OK)
+        return code;
     code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region,
                                      NULL);
     if (code == SQLITE_NOTFOUND)

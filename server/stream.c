@@ -20,16 +20,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-void stream_settings_init_default(struct stream_settings *settings)
-{
-    *settings = (struct stream_settings){
-        .push_batch = 500,
-        .pull_batch = 2000,
-        .batch_bytes = 1024 * 1024,
-        .sync_interval_s = 900,
-    };
-}
-
 uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN])
 {
     uint64_t count = 0;

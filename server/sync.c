@@ -34,6 +34,18 @@ static void peer_resume_reading(void *context)
     rpc_call_resume_reading(((struct sync_call *)context)->call);
 }
 
+static void peer_set_compression(void *context, enum settings_compression compression)
+{
+    static const enum rpc_encoding encodings[] = {
+        [SETTINGS_COMPRESSION_BEST] = RPC_ENCODING_ZSTD,
+        [SETTINGS_COMPRESSION_OFF] = RPC_ENCODING_IDENTITY,
+        [SETTINGS_COMPRESSION_GZIP] = RPC_ENCODING_GZIP,
+        [SETTINGS_COMPRESSION_ZSTD] = RPC_ENCODING_ZSTD,
+    };
+
+    rpc_call_set_encoding(((struct sync_call *)context)->call, encodings[compression]);
+}
+
 static void peer_finish(void *context, struct rpc_status status)
 {
     rpc_call_finish(((struct sync_call *)context)->call, status);
@@ -64,6 +76,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
         .pause_reading = peer_pause_reading,
         .resume_reading = peer_resume_reading,
         .finish = peer_finish,
+        .set_compression = peer_set_compression,
         .context = self,
     };
 
@@ -98,8 +111,6 @@ static void on_open(void *context, rpc_call *call, void **context_out)
     *context_out = self;
     if (self == NULL)
         rpc_call_finish(call, status);
-    else
-        rpc_call_set_encoding(call, RPC_ENCODING_ZSTD);
 }
 
 static void on_request_bytes(void *context, rpc_call *call, struct rpc_bytes request)

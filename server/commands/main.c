@@ -36,8 +36,13 @@ static const struct entry {
     {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--admin]",
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
      "minutes. With --admin the device may write facilities and regions."},
-    {"device", command_device, true, 2, "device list | revoke ID   --data DIR",
-     "Lists the enrolled devices, or refuses one from now on, in an open stream too."},
+    {"device", command_device, true, COMMAND_WORDS_MAX,
+     "device list | show ID | revoke ID | set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "Lists the enrolled devices or shows one, with the settings that hold for it; refuses one\n"
+     "from now on, in an open stream too; or sets how it syncs: push_batch, pull_batch (records\n"
+     "in a message), batch_bytes, sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
+     "What is set for a device goes before its region's, that before --all, that before\n"
+     "outpostd.ini. NAME= takes a setting back. A device learns it when it syncs next."},
     {"region", command_region, true, COMMAND_WORDS_MAX,
      "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},

@@ -378,5 +378,89 @@ class Quarantine(AdminTest):
         self.assertEqual([e["region_id"] for e in self.quarantined()], [self.region])
 
 
+class Settings(AdminTest):
+    def set(self, *words, check=True):
+        return self.server.run("device", "set", *words, check=check)
+
+    def settings(self, device):
+        """As a stock client is told, which must be what the administrator is shown."""
+        device.sync()
+        told = device.welcome.settings
+        told = {"push_batch": told.push_batch, "pull_batch": told.pull_batch,
+                "batch_bytes": told.batch_bytes, "sync_interval_s": told.sync_interval_s,
+                "pause": ["no", "yes"][told.pause],
+                "compression": ["best", "off", "gzip", "zstd"][told.compression]}
+        shown = self.run_json("device", "show", self.device_id(device))
+        (listed,) = [d for d in self.run_json("device", "list")["devices"]
+                     if d["device_id"] == shown["device_id"]]
+        self.assertEqual(shown["settings"], told)
+        self.assertEqual(listed["settings"], told)
+        return told
+
+    def test_the_narrower_goes_over_the_wider_and_can_be_taken_back(self):
+        south = self.server.add_region("South")
+        one, two = self.peer(), self.peer()
+        far = self.peer(self.server.add_facility("Far away", south))
+        defaults = self.settings(one)
+        self.assertEqual(defaults, {"push_batch": 500, "pull_batch": 2000, "batch_bytes": 1048576,
+                                    "sync_interval_s": 900, "pause": "no", "compression": "best"})
+        self.set("--all", "push_batch=70", "pull_batch=90")
+        self.set("--region", self.region, "push_batch=60", "pause=yes")
+        self.set(self.device_id(one), "push_batch=50", "compression=gzip")
+        self.assertEqual(self.settings(one), {**defaults, "push_batch": 50, "pull_batch": 90,
+                                              "pause": "yes", "compression": "gzip"})
+        self.assertEqual(self.settings(two), {**defaults, "push_batch": 60, "pull_batch": 90,
+                                              "pause": "yes"})
+        self.assertEqual(self.settings(far), {**defaults, "push_batch": 70, "pull_batch": 90})
+        self.set(self.device_id(one), "push_batch=")
+        self.assertEqual(self.settings(one)["push_batch"], 60)
+        self.set("--region", self.region, "push_batch=", "pause=")
+        self.set("--all", "push_batch=", "pull_batch=")
+        self.assertEqual(self.settings(one), {**defaults, "compression": "gzip"})
+        self.assertEqual(self.settings(two), defaults)
+
+    def test_the_server_pages_as_it_was_told_without_a_restart(self):
+        one, two = self.peer(), self.peer()
+        patient = new_patient(one.facility)
+        one.sync([patient] + [new_reading(patient.id, one.facility) for _ in range(99)])
+        self.set("--all", "pull_batch=7")
+        two.sync()
+        self.assertEqual((max(two.pages), sum(two.pages)), (7, 102))
+        self.set("--all", "pull_batch=", "batch_bytes=1024")
+        three = self.peer()
+        three.sync()
+        self.assertGreater(len(three.pages), 4)
+        self.assertEqual(sum(three.pages), 102)
+
+    def test_a_wrong_name_or_value_is_named_and_nothing_is_set(self):
+        device = self.peer()
+        id, before = self.device_id(device), self.settings(device)
+        for word, told in (("push_batch=0", "from 1 to 5000"), ("push_batch=5001", "from 1 to 5000"),
+                           ("pull_batch=-1", "from 1 to 5000"), ("batch_bytes=9e9", "from 1024"),
+                           ("sync_interval_s= 5", "sync_interval_s"), ("pause=perhaps", "no or yes"),
+                           ("compression=brotli", "best, off, gzip or zstd"),
+                           ("push_bath=5", "push_bath"), ("push_batch", "push_batch"), ("=5", "")):
+            done = self.set(id, "pull_batch=5", word, check=False)
+            self.assertEqual(done.returncode, 64, word)
+            self.assertIn(told, done.stderr)
+        for words in ((), (id,), ("--all",), ("--all", "--region", self.region, "pause=no"),
+                      ("push_batch=5",), (id, "pause=no", "pause=yes")):
+            self.assertEqual(self.set(*words, check=False).returncode, 64, words)
+        for words in ((str(uuid.uuid4()), "pause=no"), ("--region", str(uuid.uuid4()), "pause=no")):
+            self.assertEqual(self.set(*words, check=False).returncode, 65, words)
+        self.assertEqual(self.settings(device), before)
+
+    def test_the_ini_file_gives_the_defaults(self):
+        server = Outpostd({"push_batch": 77, "pause": "yes", "compression": "off"})
+        self.addCleanup(server.close)
+        facility = server.add_facility("One", server.add_region("North"))
+        server.start()
+        device = Peer(server, facility)
+        device.sync()
+        told = device.welcome.settings
+        self.assertEqual((told.push_batch, told.pause, told.compression),
+                         (77, True, sync_pb2.COMPRESSION_OFF))
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -131,6 +131,16 @@ CREATE TABLE device(
     token_previous BLOB NOT NULL DEFAULT x''
 ) WITHOUT ROWID;
 
+-- Settings over those of the ini file; level as in store.h, the narrower over the
+-- wider. id is the region's or the device's; of all devices zeros.
+CREATE TABLE setting(
+    level INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY(level, id, name)
+) WITHOUT ROWID;
+
 -- One-time enrolment codes: a public selector and the hash of the secret.
 CREATE TABLE enrolment(
     selector TEXT NOT NULL PRIMARY KEY,

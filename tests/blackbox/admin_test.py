@@ -462,5 +462,84 @@ class Settings(AdminTest):
                          (77, True, sync_pb2.COMPRESSION_OFF))
 
 
+class SettingsOnTheDevice(AdminTest):
+    def setUp(self):
+        super().setUp()
+        self.device = Device(self.server, self.facility)
+        self.addCleanup(self.device.close)
+
+    def set(self, *words):
+        self.server.run("device", "set", "--all", *words)
+
+    def register(self, name):
+        self.device.sqlite3(f"INSERT INTO patient(full_name, age_years, age_recorded_at_ms) "
+                            f"VALUES ('{name}', 50, 1)")
+
+    def arrived(self):
+        return {r["region_id"]: r["records"] for r in self.status()["regions"]}[self.region]
+
+    def wait_for(self, count, seconds=20):
+        end = time.monotonic() + seconds
+        while self.arrived() < count and time.monotonic() < end:
+            time.sleep(0.05)
+        self.assertEqual(self.arrived(), count)
+
+    def test_compression_is_obeyed_both_ways_from_the_next_sync_on(self):
+        def push(batch):
+            self.device.sqlite3("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 500) "
+                                "INSERT INTO patient(full_name, age_years, age_recorded_at_ms, zone) "
+                                f"SELECT 'Patient ' || i, 50, 1, '{batch}' FROM n")
+            return self.device.sync()["bytes_sent"]
+
+        def first_sync():
+            fresh = Device(self.server, self.facility)
+            self.addCleanup(fresh.close)
+            return fresh.sync()["bytes_received"]
+
+        self.device.sync()
+        best = push("one")
+        received = first_sync()
+        self.set("compression=off")
+        self.assertGreater(first_sync(), 1.3 * received)
+        push("two")  # learns it in this call
+        plain = push("three")
+        self.assertGreater(plain, 1.3 * best)
+        self.set("compression=gzip")
+        self.device.sync()
+        self.assertLess(push("four"), plain / 1.3)
+
+    def test_a_paused_follower_waits_and_a_sync_by_hand_does_not(self):
+        self.set("pause=yes", "sync_interval_s=1")
+        follower = self.device.start("sync", "--follow")
+        try:
+            self.assertIn("caught up", follower.stdout.readline())  # it did not know yet
+            self.register("Asha")
+            time.sleep(3)
+            self.assertEqual(self.arrived(), 0)
+            while self.device.sync(check=False)["error"]:  # the follower may be asking just now
+                time.sleep(0.05)
+            self.assertEqual(self.arrived(), 1)
+            self.register("Bina")
+            self.set("pause=no")
+            self.wait_for(2)
+            self.register("Chitra")  # and it stays in the stream again
+            self.wait_for(3)
+        finally:
+            follower.terminate()
+            follower.communicate(timeout=30)
+        self.assertEqual(follower.returncode, 0)
+
+    def test_a_paused_follower_is_stopped_at_once(self):
+        self.set("pause=yes", "sync_interval_s=900")
+        self.device.sync()
+        follower = self.device.start("sync", "--follow")
+        time.sleep(1)
+        start = time.monotonic()
+        follower.terminate()
+        follower.communicate(timeout=30)
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertEqual(follower.returncode, 75)  # it was never caught up
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -31,9 +31,12 @@ static const char own_tables[] =
     " server TEXT NOT NULL DEFAULT '',"
     " admin INTEGER NOT NULL DEFAULT 0,"
     " accepts_zstd INTEGER NOT NULL DEFAULT 0,"
-    /* The last Welcome's settings, for what is pushed before the next; 0: none yet. */
+    /* The last Welcome's settings, for what is done before the next; 0: none yet. */
     " push_batch INTEGER NOT NULL DEFAULT 0,"
     " batch_bytes INTEGER NOT NULL DEFAULT 0,"
+    " sync_interval_s INTEGER NOT NULL DEFAULT 0,"
+    " pause INTEGER NOT NULL DEFAULT 0,"
+    " compression INTEGER NOT NULL DEFAULT 0,"
     " cursor BLOB NOT NULL DEFAULT x'',"
     " receipt BLOB NOT NULL DEFAULT x'',"
     " token BLOB NOT NULL DEFAULT x'',"

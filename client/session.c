@@ -10,6 +10,9 @@
  *                                next: half-close, at once or after         |
  *                                sync_session_finish in follow mode              v
  *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
+ *
+ * A follower that was told to pause asks first: Hello, and after Welcome either the
+ * half-close (PUSHING to CLOSED) or everything as above.
  */
 #include "session.h"
 
@@ -42,6 +45,10 @@ enum {
     PUSH_BYTES_DEFAULT = 1024 * 1024,
     /* The most that Welcome may ask for: protects this device's memory. */
     PUSH_BYTES_MAX = 2 * 1024 * 1024,
+
+    SYNC_INTERVAL_DEFAULT_S = 900,
+    /* A month: a device that waits longer would never learn that it need not. */
+    SYNC_INTERVAL_MAX_S = 30 * 86400,
 };
 
 struct sync_session {
@@ -59,6 +66,7 @@ struct sync_session {
 
     bool welcomed;
     bool finishing;
+    bool asks_first; /* it may have to wait: nothing is pushed before Welcome */
     uint64_t to_push, to_pull;
     struct rpc_buffer message;
     struct outpost_sync_result result;
@@ -68,7 +76,7 @@ static void set_state(struct sync_session *session, enum session_state state)
 {
     static const uint8_t legal[] = {
         [STATE_SEALED] = 1 << STATE_PUSHING | 1 << STATE_FAILED,
-        [STATE_PUSHING] = 1 << STATE_PULLING | 1 << STATE_FAILED,
+        [STATE_PUSHING] = 1 << STATE_PULLING | 1 << STATE_CLOSED | 1 << STATE_FAILED,
         [STATE_PULLING] = 1 << STATE_CLOSED | 1 << STATE_FAILED,
         [STATE_CLOSED] = 1 << STATE_FAILED,
         [STATE_FAILED] = 1 << STATE_FAILED,
@@ -100,10 +108,10 @@ static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
 
 /* What one Push may hold, as the last Welcome said: also for what is pushed before
  * the next, or a batch that a bad link cannot carry would be tried for ever. */
-static void set_limits(struct sync_session *session, const struct device_state *device)
+static void set_limits(struct sync_session *session, const struct device_settings *settings)
 {
-    session->limits.items = clamp(device->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
-    session->limits.bytes = clamp(device->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+    session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
+    session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
 }
 
 /* ---- Birth and death ---------------------------------------------------------------- */
@@ -128,7 +136,8 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
         goto error;
     }
-    set_limits(session, &session->device);
+    set_limits(session, &session->device.settings);
+    session->asks_first = options->follow && session->device.settings.pause != 0;
     sealing.facility_id = session->device.facility_id;
     if (!outbox_seal(store, &sealing) || !outbox_count(store, &session->to_push))
         goto error;
@@ -246,7 +255,13 @@ bool sync_session_next(struct sync_session *session, enum session_step *step_out
         good = put_hello(session);
         break;
     case STATE_PUSHING:
-        good = put_push(session);
+        if (sync_session_waits(session)) {
+            set_state(session, STATE_CLOSED);
+            *step_out = SESSION_HALF_CLOSE;
+            return true;
+        }
+        if (session->welcomed || !session->asks_first)
+            good = put_push(session);
         break;
     case STATE_PULLING:
         if (!session->options.follow || session->finishing) {
@@ -290,8 +305,8 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
 
     if (record_uuid_compare(&news->facility_id, &known->facility_id) == 0 &&
         record_uuid_compare(&news->family_region_id, &known->family_region_id) == 0 &&
-        news->accepts_zstd == known->accepts_zstd && news->push_batch == known->push_batch &&
-        news->batch_bytes == known->batch_bytes)
+        news->accepts_zstd == known->accepts_zstd &&
+        memcmp(&news->settings, &known->settings, sizeof known->settings) == 0)
         return true;
     if (!store_begin(store, STORE_NORMAL))
         return false;
@@ -300,16 +315,18 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
     store_bind_uuid(statement, 2, &news->family_region_id);
     if (statement != NULL) {
         sqlite3_bind_int(statement, 3, news->accepts_zstd);
-        sqlite3_bind_int64(statement, 4, news->push_batch);
-        sqlite3_bind_int64(statement, 5, news->batch_bytes);
+        sqlite3_bind_int64(statement, 4, news->settings.push_batch);
+        sqlite3_bind_int64(statement, 5, news->settings.batch_bytes);
+        sqlite3_bind_int64(statement, 6, news->settings.sync_interval_s);
+        sqlite3_bind_int64(statement, 7, news->settings.pause);
+        sqlite3_bind_int64(statement, 8, news->settings.compression);
     }
     if (!store_run(store, statement) || !store_commit(store))
         return false;
     session->device.facility_id = news->facility_id;
     session->device.family_region_id = news->family_region_id;
     session->device.accepts_zstd = news->accepts_zstd;
-    session->device.push_batch = news->push_batch;
-    session->device.batch_bytes = news->batch_bytes;
+    session->device.settings = news->settings;
     return true;
 }
 
@@ -330,8 +347,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
 {
     struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
                                 .family_region_id = session->device.family_region_id,
-                                .push_batch = session->device.push_batch,
-                                .batch_bytes = session->device.batch_bytes};
+                                .settings = session->device.settings};
     const Outpost__V1__Settings *settings = welcome->settings;
     bool reset = false;
 
@@ -351,9 +367,14 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         session->to_pull += region->remaining;
     }
     if (settings != NULL) {
-        news.push_batch = settings->push_batch;
-        news.batch_bytes = settings->batch_bytes;
-        set_limits(session, &news);
+        news.settings = (struct device_settings){
+            .push_batch = settings->push_batch,
+            .batch_bytes = settings->batch_bytes,
+            .sync_interval_s = settings->sync_interval_s,
+            .pause = settings->pause,
+            .compression = settings->compression,
+        };
+        set_limits(session, &news.settings);
     }
     /* The journal's days are counted by the server's clock: a phone's may be years
      * ahead, and would empty it. */
@@ -442,9 +463,32 @@ bool sync_session_caught_up(const struct sync_session *session)
     return session->state != STATE_FAILED && session->result.caught_up;
 }
 
-bool sync_session_accepts_zstd(const struct sync_session *session)
+enum rpc_encoding sync_session_encoding(const struct sync_session *session)
 {
-    return session->device.accepts_zstd;
+    switch (session->device.settings.compression) {
+    case OUTPOST__V1__COMPRESSION__COMPRESSION_OFF:
+        return RPC_ENCODING_IDENTITY;
+    case OUTPOST__V1__COMPRESSION__COMPRESSION_GZIP:
+        return RPC_ENCODING_GZIP;
+    default:
+        return session->device.accepts_zstd ? RPC_ENCODING_ZSTD : RPC_ENCODING_GZIP;
+    }
+}
+
+bool sync_session_paused(const struct sync_session *session)
+{
+    return session->welcomed && session->device.settings.pause != 0;
+}
+
+bool sync_session_waits(const struct sync_session *session)
+{
+    return session->asks_first && sync_session_paused(session);
+}
+
+uint32_t sync_session_interval_s(const struct sync_session *session)
+{
+    return clamp(session->device.settings.sync_interval_s, SYNC_INTERVAL_DEFAULT_S,
+                 SYNC_INTERVAL_MAX_S);
 }
 
 const struct outpost_sync_result *sync_session_result(const struct sync_session *session)

@@ -13,6 +13,8 @@
 
 #include "store.h"
 
+#include "outpost/rpc.h"
+
 struct sync_session;
 
 struct sync_session_options {
@@ -47,8 +49,16 @@ void sync_session_finish(struct sync_session *session);
 /* CaughtUp came at least once, and what was pushed is answered. */
 bool sync_session_caught_up(const struct sync_session *session);
 
-/* The server takes zstd: its last Welcome said so. */
-bool sync_session_accepts_zstd(const struct sync_session *session);
+/* How to compress what is sent: as the last Welcome said, with what the server takes. */
+enum rpc_encoding sync_session_encoding(const struct sync_session *session);
+
+/* This stream's Welcome told the device not to sync by itself; a follower then does
+ * not stay. */
+bool sync_session_paused(const struct sync_session *session);
+/* The same, and it had been told before: it sent nothing but Hello, and got nothing. */
+bool sync_session_waits(const struct sync_session *session);
+/* Seconds until a follower that has to wait asks again. */
+uint32_t sync_session_interval_s(const struct sync_session *session);
 
 /* Of this session so far; the bytes and the duration are the driver's. */
 const struct outpost_sync_result *sync_session_result(const struct sync_session *session);

@@ -455,8 +455,13 @@ bool device_state_load(struct store *store, struct device_state *state)
     load_buffer(&state->receipt, statement, 8);
     load_buffer(&state->token, statement, 9);
     state->caught_up = sqlite3_column_int(statement, 10);
-    state->push_batch = (uint32_t)sqlite3_column_int64(statement, 11);
-    state->batch_bytes = (uint32_t)sqlite3_column_int64(statement, 12);
+    state->settings = (struct device_settings){
+        .push_batch = (uint32_t)sqlite3_column_int64(statement, 11),
+        .batch_bytes = (uint32_t)sqlite3_column_int64(statement, 12),
+        .sync_interval_s = (uint32_t)sqlite3_column_int64(statement, 13),
+        .pause = (uint32_t)sqlite3_column_int64(statement, 14),
+        .compression = (uint32_t)sqlite3_column_int64(statement, 15),
+    };
     sqlite3_reset(statement);
     if (state->cursor.failed || state->receipt.failed || state->token.failed)
         return store_fail(store, OUTPOST_BAD_INPUT, "the outpost_state row is damaged");

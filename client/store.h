@@ -26,7 +26,7 @@
 #define STORE_STATEMENTS(X)                                                                       \
     X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
                  " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"           \
-                 " batch_bytes FROM outpost_state")                                               \
+                 " batch_bytes, sync_interval_s, pause, compression FROM outpost_state")          \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
@@ -40,7 +40,8 @@
     X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
                            " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
     X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
-                         " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5")                 \
+                         " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5,"                 \
+                         " sync_interval_s = ?6, pause = ?7, compression = ?8")                   \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
@@ -283,12 +284,19 @@ void store_sum_remove(struct store *store, const struct record_key *key, uint64_
 
 /* ---- The state row --------------------------------------------------------------- */
 
+/* Of the last Welcome; 0: not said. */
+struct device_settings {
+    uint32_t push_batch, batch_bytes, sync_interval_s;
+    uint32_t pause;       /* 1: follow mode waits */
+    uint32_t compression; /* the numbers of outpost.v1.Compression */
+};
+
 struct device_state {
     bool enrolled;
     struct record_uuid device_id, facility_id, enrolment_region_id, family_region_id;
     char server[300];
     bool admin, accepts_zstd, caught_up;
-    uint32_t push_batch, batch_bytes; /* of the last Welcome; 0: not said */
+    struct device_settings settings;
     struct rpc_buffer cursor, receipt, token;
 };
 

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -27,6 +28,8 @@ enum {
     RESEND_ROUNDS_MAX = 6,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
+    /* How often a paused follower asks whether it was cancelled, ms. */
+    PAUSE_STEP_MS = 100,
 };
 
 struct sync {
@@ -43,6 +46,8 @@ struct sync {
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
     bool edited;             /* follow mode: the app has edited */
+    bool paused;             /* follow mode: the server said not to sync by itself */
+    uint32_t interval_s;     /* with paused: when to ask again */
     int64_t looked_ms;
     int64_t data_version;
     int64_t started_ms;
@@ -68,7 +73,7 @@ static struct outpost_sync_result result_now(const struct sync *sync)
 {
     struct outpost_sync_result result = *sync->result;
 
-    if (sync->session != NULL)
+    if (sync->session != NULL && !sync_session_waits(sync->session))
         add(&result, sync_session_result(sync->session));
     if (sync->channel != NULL) {
         struct rpc_conn_bytes bytes = rpc_conn_bytes(rpc_channel_conn(sync->channel));
@@ -134,6 +139,8 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
         return;
     }
     tell(sync, sync_session_result(sync->session)->caught_up_count > before);
+    if (sync_session_caught_up(sync->session) && sync_session_paused(sync->session))
+        sync_session_finish(sync->session);
     pump(sync);
 }
 
@@ -278,8 +285,7 @@ static struct rpc_status run_call(struct sync *sync)
         return rpc_status_make(RPC_UNAVAILABLE, "the connection is gone");
     /* For the whole call, since the headers that name it leave with the first
      * message: zstd once this server has said, at an earlier sync, that it takes it. */
-    rpc_call_set_encoding(sync->call, sync_session_accepts_zstd(sync->session) ? RPC_ENCODING_ZSTD
-                                                                               : RPC_ENCODING_GZIP);
+    rpc_call_set_encoding(sync->call, sync_session_encoding(sync->session));
     pump(sync);
     status = rpc_channel_run(sync->channel, is_closed, sync);
     if (!rpc_ok(&status) && !sync->closed) {
@@ -360,6 +366,10 @@ static struct rpc_status run_stream(struct sync *sync)
 static void end_stream(struct sync *sync)
 {
     *sync->result = result_now(sync);
+    sync->paused =
+        sync->options->follow && sync->session != NULL && sync_session_paused(sync->session);
+    if (sync->paused)
+        sync->interval_s = sync_session_interval_s(sync->session);
     if (sync->tls != NULL)
         keep_session(sync);
     rpc_channel_close(sync->channel);
@@ -383,6 +393,24 @@ static struct outpost_status mismatch(void)
 void outpost_sync_options_init_default(struct outpost_sync_options *options)
 {
     *options = (struct outpost_sync_options){0};
+}
+
+/* Follow mode, told to pause: until it is time to ask again, with the database free
+ * for a sync that somebody asks for. False: cancelled. */
+static bool wait_paused(struct sync *sync)
+{
+    static const struct timespec step = {.tv_nsec = PAUSE_STEP_MS * 1000000};
+    int64_t until_ms = device_ticks_ms() + (int64_t)sync->interval_s * 1000;
+
+    if (sync->lock >= 0)
+        flock(sync->lock, LOCK_UN);
+    while (sync->options->cancelled == NULL || !sync->options->cancelled(sync->options->context)) {
+        if (device_ticks_ms() >= until_ms &&
+            (sync->lock < 0 || flock(sync->lock, LOCK_EX | LOCK_NB) == 0))
+            return true;
+        nanosleep(&step, NULL);
+    }
+    return false;
 }
 
 /* A restored server is given back what it lost in the calls that follow. */
@@ -412,6 +440,14 @@ struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_op
         if (status.code == OUTPOST_OK)
             status = device_status_of_call("sync", &ended);
         rounds++;
+        if (status.code == OUTPOST_OK && sync.paused) {
+            rounds = 0;
+            if (wait_paused(&sync))
+                continue;
+            ended = rpc_status_make(RPC_CANCELLED, "cancelled on this side");
+            status = device_status_of_call("sync", &ended);
+            break;
+        }
         if (!sync.edited && (rounds >= RESEND_ROUNDS_MAX || !sent_again_waits(&sync)))
             break;
     }

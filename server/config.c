@@ -8,26 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The whole numbers of the file, with the limits that the protocol gives. */
-static const struct number_setting {
-    const char *section;
-    const char *name;
-    size_t offset; /* in struct config */
-    uint32_t min, max;
-    const char *meaning;
-} numbers[] = {
-    {"sync", "push_batch", offsetof(struct config, settings.push_batch), 1, PUSH_ITEMS_MAX,
-     "mutations in one Push"},
-    {"sync", "pull_batch", offsetof(struct config, settings.pull_batch), 1, STORE_PAGE_ROWS_MAX,
-     "records in one Pull"},
-    {"sync", "batch_bytes", offsetof(struct config, settings.batch_bytes), 1024,
-     STORE_PAGE_BYTES_MAX, "bytes of one message, about"},
-    {"sync", "sync_interval_s", offsetof(struct config, settings.sync_interval_s), 1, 30 * 86400,
-     "seconds between two syncs that nobody asked for"},
-};
-
-enum { NUMBER_COUNT = sizeof numbers / sizeof numbers[0] };
-
 static const char default_listen[] = "127.0.0.1:7443";
 
 struct reading {
@@ -45,21 +25,18 @@ static int take_text(struct reading *reading, char *text_out, const char *value)
     return 1;
 }
 
-static int take_number(struct reading *reading, const struct number_setting *setting,
-                       const char *value)
+static int take_sync_setting(struct reading *reading, const struct setting *setting,
+                             const char *text)
 {
-    char *end;
-    errno = 0;
-    unsigned long long number = strtoull(value, &end, 10);
+    char rule[SETTING_TEXT_LEN];
+    uint32_t value;
 
-    if (errno != 0 || end == value || *end != '\0' || number < setting->min ||
-        number > setting->max) {
-        snprintf(reading->problem, sizeof reading->problem,
-                 "%s must be a whole number from %u to %u", setting->name, setting->min,
-                 setting->max);
+    if (!setting_parse(setting, text, &value)) {
+        setting_rule(setting, rule);
+        snprintf(reading->problem, sizeof reading->problem, "%s must be %s", setting->name, rule);
         return 0;
     }
-    *(uint32_t *)((char *)reading->config + setting->offset) = (uint32_t)number;
+    setting_put(&reading->config->settings, setting, value);
     return 1;
 }
 
@@ -71,9 +48,10 @@ static int take_setting(void *context, const char *section, const char *name, co
         return take_text(reading, reading->config->store, value);
     if (strcmp(section, "server") == 0 && strcmp(name, "listen") == 0)
         return take_text(reading, reading->config->listen, value);
-    for (size_t i = 0; i < NUMBER_COUNT; i++)
-        if (strcmp(section, numbers[i].section) == 0 && strcmp(name, numbers[i].name) == 0)
-            return take_number(reading, &numbers[i], value);
+    const struct setting *setting =
+        strcmp(section, "sync") == 0 ? setting_by_name(name, strlen(name)) : NULL;
+    if (setting != NULL)
+        return take_sync_setting(reading, setting, value);
     snprintf(reading->problem, sizeof reading->problem, "there is no setting [%.32s] %.32s",
              section, name);
     return 0;
@@ -94,7 +72,7 @@ struct rpc_status config_load(const char *folder, struct config *config_out)
         return rpc_status_make(RPC_INVALID_ARGUMENT, "--data: the path is too long");
     strcpy(config_out->folder, folder);
     strcpy(config_out->listen, default_listen);
-    stream_settings_init_default(&config_out->settings);
+    settings_init_default(&config_out->settings);
     config_path(config_out, "outpostd.ini", path);
     int line = ini_parse(path, take_setting, &reading);
     if (line == 0)
@@ -112,9 +90,10 @@ struct rpc_status config_load(const char *folder, struct config *config_out)
 
 static void print_config(FILE *file, const char *store_uri)
 {
-    struct config config;
+    char rule[SETTING_TEXT_LEN], value[SETTING_TEXT_LEN];
+    struct settings settings;
 
-    stream_settings_init_default(&config.settings);
+    settings_init_default(&settings);
     fprintf(file,
             "; How this outpostd is set up. Changes take effect with the next start.\n\n"
             "[server]\n"
@@ -122,11 +101,15 @@ static void print_config(FILE *file, const char *store_uri)
             "store = %s\n"
             "; ADDR:PORT; port 0 picks a free one\n"
             "listen = %s\n\n"
-            "[sync]\n",
+            "[sync]\n"
+            "; Of every device for which outpostd device set says nothing else.\n",
             store_uri, default_listen);
-    for (size_t i = 0; i < NUMBER_COUNT; i++)
-        fprintf(file, "; %s, %u..%u\n%s = %u\n", numbers[i].meaning, numbers[i].min, numbers[i].max,
-                numbers[i].name, *(const uint32_t *)((const char *)&config + numbers[i].offset));
+    for (size_t i = 0; i < SETTINGS_COUNT; i++) {
+        const struct setting *setting = &settings_all[i];
+        setting_rule(setting, rule);
+        setting_format(setting, setting_get(&settings, setting), value);
+        fprintf(file, "; %s: %s\n%s = %s\n", setting->meaning, rule, setting->name, value);
+    }
 }
 
 struct rpc_status config_create(const char *folder, const char *store_uri)

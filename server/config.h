@@ -13,7 +13,7 @@ struct config {
     char folder[CONFIG_TEXT_LEN]; /* the data folder, as given */
     char store[CONFIG_TEXT_LEN];  /* "sqlite" or a conninfo URI */
     char listen[CONFIG_TEXT_LEN]; /* "ADDR:PORT" */
-    struct stream_settings settings;
+    struct settings settings;
 };
 
 /* Reads folder/outpostd.ini. NOT_FOUND: the folder is not set up;

@@ -11,6 +11,7 @@
  *
  * Nothing here reads or writes anything but the set and the batch.
  */
+#include "clash.h"
 #include "effects.h"
 
 #include <stdlib.h>
@@ -22,12 +23,6 @@ enum {
     ANSWER_REASON = 2,
     ANSWER_FIELD = 3,
     ANSWER_RECORD = 4,
-    CLASH_KIND = 1,
-    CLASH_GROUP = 2,
-    CLASH_ARRIVING_LOST = 3,
-    CLASH_STORED = 4,
-    CLASH_ARRIVING = 5,
-    CONFLICTS = 1,
 };
 
 /* Scratch of one decision; too big for a stack. */
@@ -40,12 +35,7 @@ struct push_work {
     struct rpc_buffer answer;
     struct rpc_buffer clashes;
     struct rpc_buffer clash;
-};
-
-struct outcome {
-    enum push_status status;
-    enum push_reason reason;
-    uint32_t field;
+    struct rpc_buffer stored;
 };
 
 /* One item on its way through. */
@@ -61,16 +51,16 @@ struct decision {
     struct scope_regions regions; /* where the record is, or would be made */
 };
 
-static const struct outcome accepted = {PUSH_MERGED, PUSH_REASON_NONE, 0};
+static const struct push_outcome accepted = {PUSH_MERGED, PUSH_REASON_NONE, 0};
 
-static struct outcome quarantined(enum push_reason reason, uint32_t field)
+static struct push_outcome quarantined(enum push_reason reason, uint32_t field)
 {
-    return (struct outcome){PUSH_QUARANTINED, reason, field};
+    return (struct push_outcome){PUSH_QUARANTINED, reason, field};
 }
 
-static struct outcome retry(enum push_reason reason)
+static struct push_outcome retry(enum push_reason reason)
 {
-    return (struct outcome){PUSH_RETRY, reason, 0};
+    return (struct push_outcome){PUSH_RETRY, reason, 0};
 }
 
 static bool work_ready(struct push_set *set)
@@ -83,8 +73,8 @@ static bool work_ready(struct push_set *set)
 
 static void work_reset(struct push_work *work)
 {
-    struct rpc_buffer *buffers[] = {&work->body, &work->past, &work->answer, &work->clashes,
-                                    &work->clash};
+    struct rpc_buffer *buffers[] = {&work->body,    &work->past,  &work->answer,
+                                    &work->clashes, &work->clash, &work->stored};
 
     for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
         buffers[i]->len_max = 4 * RECORD_ENVELOPE_BYTES_MAX;
@@ -101,6 +91,7 @@ void push_work_free(struct push_work *work)
     rpc_buffer_deinit(&work->answer);
     rpc_buffer_deinit(&work->clashes);
     rpc_buffer_deinit(&work->clash);
+    rpc_buffer_deinit(&work->stored);
     free(work);
 }
 
@@ -139,7 +130,7 @@ static struct wire_field own_facility(const struct decision *decision, uint32_t 
 }
 
 /* The regions that a root which is not there yet would put its family in. */
-static struct outcome place_new_family(struct decision *decision)
+static struct push_outcome place_new_family(struct decision *decision)
 {
     struct push_work *work = decision->set->work;
     uint32_t home = decision->set->roles->root_facilities[0]->number;
@@ -184,7 +175,7 @@ static bool may_write(const struct decision *decision)
 }
 
 /* Everything that can be said before looking at fields. */
-static struct outcome admit(struct decision *decision)
+static struct push_outcome admit(struct decision *decision)
 {
     const struct record_mutation *mutation = decision->mutation;
     const struct scope_device *device = &decision->batch->device;
@@ -203,7 +194,7 @@ static struct outcome admit(struct decision *decision)
     if (decision->family != NULL && decision->family->regions.count == 0) {
         if (mutation->key.type != decision->set->roles->root->number)
             return retry(PUSH_REASON_PARENT_MISSING);
-        struct outcome placed = place_new_family(decision);
+        struct push_outcome placed = place_new_family(decision);
         if (placed.status != PUSH_MERGED)
             return placed;
     } else if (decision->family != NULL && !root_exists(decision)) {
@@ -249,8 +240,8 @@ static void fill(const struct decision *decision, struct merge_result *merged)
 /* R12: the merged record is valid, or the mutation is quarantined. When the
  * fault is in what the author sent the reason says which; when it lies only in
  * the meeting with others' changes it is merge_invalid. */
-static struct outcome check_merged(const struct decision *decision,
-                                   const struct merge_result *merged)
+static struct push_outcome check_merged(const struct decision *decision,
+                                        const struct merge_result *merged)
 {
     if (decision->type == NULL || merged->record.deleted)
         return accepted;
@@ -267,9 +258,9 @@ static struct outcome check_merged(const struct decision *decision,
 
 /* R16: a root's body says where its family is. regions become those after the
  * mutation; false: it names a facility that is not known. */
-static struct outcome place_merged(const struct decision *decision,
-                                   const struct merge_result *merged,
-                                   struct scope_regions *after_out)
+static struct push_outcome place_merged(const struct decision *decision,
+                                        const struct merge_result *merged,
+                                        struct scope_regions *after_out)
 {
     const struct push_set *set = decision->set;
     uint32_t field = 0;
@@ -285,33 +276,35 @@ static struct outcome place_merged(const struct decision *decision,
 
 /* ---- Writing into the set ------------------------------------------------ */
 
-static void encode_clash(const struct decision *decision, const struct merge_clash *clash)
+/* The values that one side has of the clash's group, of the fields that the
+ * mutation sets. */
+static void encode_side(const struct decision *decision, uint32_t group,
+                        const struct record_body *body, struct rpc_buffer *side)
+{
+    const struct record_mutation *mutation = decision->mutation;
+
+    rpc_buffer_clear(side);
+    for (size_t i = 0; i < mutation->field_count; i++) {
+        const struct wire_field *value =
+            merge_group_of(decision->type, mutation->fields[i]) == group
+                ? record_body_find(body, mutation->fields[i])
+                : NULL;
+        if (value != NULL)
+            wire_put_field(side, value);
+    }
+}
+
+static void encode_clash(const struct decision *decision, const struct merge_clash *merged)
 {
     struct push_work *work = decision->set->work;
-    const struct record_mutation *mutation = decision->mutation;
-    const struct record_body *bodies[] = {&work->present.body, &work->arriving};
-    static const uint32_t numbers[] = {CLASH_STORED, CLASH_ARRIVING};
+    struct clash clash = {
+        .kind = merged->kind, .group = merged->group, .arriving_lost = merged->arriving_lost};
 
-    rpc_buffer_clear(&work->clash);
-    wire_put_uint(&work->clash, CLASH_KIND, clash->kind);
-    wire_put_uint(&work->clash, CLASH_GROUP, clash->group);
-    wire_put_uint(&work->clash, CLASH_ARRIVING_LOST, clash->arriving_lost);
-    for (size_t side = 0; side < 2; side++) {
-        rpc_buffer_clear(&work->answer);
-        for (size_t i = 0; i < mutation->field_count; i++) {
-            const struct record_field *field =
-                decision->type != NULL ? record_field_by_number(decision->type, mutation->fields[i])
-                                       : NULL;
-            uint32_t group = field != NULL ? field->group : mutation->fields[i];
-            const struct wire_field *value =
-                group == clash->group ? record_body_find(bodies[side], mutation->fields[i]) : NULL;
-            if (value != NULL)
-                wire_put_field(&work->answer, value);
-        }
-        wire_put_bytes(&work->clash, numbers[side], rpc_buffer_view(&work->answer));
-    }
-    wire_put_message(&work->clashes, CONFLICTS, rpc_buffer_view(&work->clash));
-    rpc_buffer_clear(&work->answer);
+    encode_side(decision, merged->group, &work->present.body, &work->stored);
+    encode_side(decision, merged->group, &work->arriving, &work->answer);
+    clash.stored = rpc_buffer_view(&work->stored);
+    clash.arriving = rpc_buffer_view(&work->answer);
+    clash_encode(&clash, &work->clash, &work->clashes);
 }
 
 /* R12: listed until someone resolves it; also when the refused value was all. */
@@ -393,7 +386,7 @@ static bool is_fast_forward(const struct decision *decision, uint64_t stamp_befo
            decision->record->version == version_before + 1;
 }
 
-static struct outcome merge_item(struct decision *decision)
+static struct push_outcome merge_item(struct decision *decision)
 {
     struct push_set *set = decision->set;
     struct push_work *work = set->work;
@@ -408,18 +401,18 @@ static struct outcome merge_item(struct decision *decision)
     if (!record_body_parse(mutation->body, &work->arriving))
         return quarantined(PUSH_REASON_MALFORMED, 0);
     if (mutation->recovered_version > 0 && version_before >= mutation->recovered_version)
-        return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
     /* R8: a phone that held the record after it has given it back already. */
     if (decision->item->acknowledged_version > 0 &&
         decision->item->acknowledged_version <= work->present.past.recovered_version)
-        return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
     if (merge(decision->type, &work->present, mutation, &work->arriving,
               &decision->batch->device.device_id, &work->merged) != MERGE_DONE)
         return quarantined(PUSH_REASON_TOO_LARGE, 0);
     fill(decision, &work->merged);
 
     struct scope_regions after;
-    struct outcome outcome = check_merged(decision, &work->merged);
+    struct push_outcome outcome = check_merged(decision, &work->merged);
     if (outcome.status == PUSH_MERGED)
         outcome = place_merged(decision, &work->merged, &after);
     rpc_buffer_clear(&work->body);
@@ -432,7 +425,7 @@ static struct outcome merge_item(struct decision *decision)
     if (!add_conflict(decision))
         set->failed = true;
     if (!work->merged.changed)
-        return (struct outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
     if (!commit_merged(decision, &after))
         set->failed = true;
     decision->regions = after;
@@ -442,7 +435,7 @@ static struct outcome merge_item(struct decision *decision)
 }
 
 /* The status that is kept with the id for ever (R1, R11). */
-static void remember(struct decision *decision, struct outcome outcome)
+static void remember(struct decision *decision, struct push_outcome outcome)
 {
     struct push_known *known = decision->known;
 
@@ -457,15 +450,15 @@ static void remember(struct decision *decision, struct outcome outcome)
         decision->set->failed = true;
 }
 
-static struct outcome decide_item(struct decision *decision)
+static struct push_outcome decide_item(struct decision *decision)
 {
     const struct push_known *known = decision->known;
 
-    if (known->present) /* R11 */
-        return (struct outcome){known->status == PUSH_QUARANTINED ? PUSH_QUARANTINED
-                                                                  : PUSH_NO_EFFECT,
-                                known->reason, known->field};
-    struct outcome outcome = admit(decision);
+    if (known->present && !decision->batch->again) /* R11 */
+        return (struct push_outcome){known->status == PUSH_QUARANTINED ? PUSH_QUARANTINED
+                                                                       : PUSH_NO_EFFECT,
+                                     known->reason, known->field};
+    struct push_outcome outcome = admit(decision);
     if (outcome.status == PUSH_MERGED)
         outcome = merge_item(decision);
     remember(decision, outcome);
@@ -474,8 +467,8 @@ static struct outcome decide_item(struct decision *decision)
 
 /* ---- Answers ------------------------------------------------------------ */
 
-static void put_answer(struct push_batch *batch, struct push_work *work, struct outcome outcome,
-                       const struct push_record *record)
+static void put_answer(struct push_batch *batch, struct push_work *work,
+                       struct push_outcome outcome, const struct push_record *record)
 {
     rpc_buffer_clear(&work->answer);
     wire_put_uint(&work->answer, ANSWER_STATUS, outcome.status);
@@ -505,7 +498,7 @@ static void note_applied(const struct decision *decision)
 
 /* Scope and content are read anew for every answer (R11). False: the item is
  * answered RETRY, because its record does not fit into this result. */
-static bool answer(struct decision *decision, struct outcome outcome)
+static bool answer(struct decision *decision, struct push_outcome outcome)
 {
     struct push_batch *batch = decision->batch;
     struct push_work *work = decision->set->work;
@@ -518,7 +511,8 @@ static bool answer(struct decision *decision, struct outcome outcome)
         return false;
     }
     if (outcome.status != PUSH_QUARANTINED && record != NULL && !inside) {
-        put_answer(batch, work, (struct outcome){PUSH_OUT_OF_SCOPE, PUSH_REASON_NONE, 0}, NULL);
+        put_answer(batch, work, (struct push_outcome){PUSH_OUT_OF_SCOPE, PUSH_REASON_NONE, 0},
+                   NULL);
         return true;
     }
     if (outcome.status == PUSH_APPLIED) {
@@ -574,10 +568,13 @@ bool push_decide(struct push_set *set, struct push_batch *batch)
         struct decision decision = {.set = set, .batch = batch, .item = &batch->items[i]};
         work_reset(set->work);
         decision_begin(&decision);
-        struct outcome outcome = decide_item(&decision);
+        struct push_outcome outcome = decide_item(&decision);
+        batch->items[i].outcome = outcome;
         if (!set->failed && answer(&decision, outcome))
             ids[id_count++] =
                 rpc_bytes_view(batch->items[i].id.bytes, sizeof batch->items[i].id.bytes);
     }
-    return !set->failed && put_receipt(set, batch, ids, id_count) && !batch->result.failed;
+    if (set->failed || batch->result.failed)
+        return false;
+    return batch->again || (put_receipt(set, batch, ids, id_count) && !batch->result.failed);
 }

@@ -42,6 +42,9 @@ static struct rpc_status verdict_status(enum store_code_verdict verdict)
     case STORE_CODE_DEAD:
         return rpc_status_make(RPC_PERMISSION_DENIED,
                                "the code was tried too often: ask for a new one");
+    case STORE_CODE_FACILITY_CLOSED:
+        return rpc_status_make(RPC_PERMISSION_DENIED,
+                               "the code's facility is closed: ask for one of another");
     case STORE_CODE_WRONG:
         break;
     }

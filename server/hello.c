@@ -47,6 +47,7 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
         return;
     }
     hello->device_id = stream->device_id;
+    hello->settings = stream->service->settings;
     for (size_t i = 0; i < stream->cursor.region_count; i++) {
         const struct cursor_region *region = &stream->cursor.regions[i];
         add_place(hello, &region->region_id, &region->at);
@@ -88,8 +89,7 @@ static struct rpc_status admission(const struct stream *stream)
         return rpc_status_make(RPC_UNAUTHENTICATED,
                                "this server does not know the device: enrol it again");
     if (hello->revoked)
-        return rpc_status_make(RPC_PERMISSION_DENIED,
-                               "the device is revoked: ask the administrator");
+        return stream_revoked();
     if (!token_is_good(stream))
         return rpc_status_make(RPC_PERMISSION_DENIED,
                                "another copy of this device's database has synced: keep this one"
@@ -145,7 +145,7 @@ static uint64_t remaining(const struct cursor_region *region, const struct store
 
 static void send_welcome(struct stream *stream, const bool resets[2])
 {
-    const struct stream_settings *settings = &stream->service->settings;
+    const struct settings *settings = &stream->hello.settings;
     struct rpc_buffer welcome, part;
 
     rpc_buffer_init(&welcome, CURSOR_BYTES_MAX);
@@ -154,6 +154,8 @@ static void send_welcome(struct stream *stream, const bool resets[2])
     wire_put_uint(&part, SETTINGS_PULL_BATCH, settings->pull_batch);
     wire_put_uint(&part, SETTINGS_BATCH_BYTES, settings->batch_bytes);
     wire_put_uint(&part, SETTINGS_SYNC_INTERVAL_S, settings->sync_interval_s);
+    wire_put_uint(&part, SETTINGS_PAUSE, settings->pause);
+    wire_put_uint(&part, SETTINGS_COMPRESSION, settings->compression);
     wire_put_message(&welcome, WELCOME_SETTINGS, rpc_buffer_view(&part));
     for (size_t i = 0; i < stream->hello.head_count; i++) {
         const struct store_head *head = &stream->hello.heads[i];
@@ -170,6 +172,9 @@ static void send_welcome(struct stream *stream, const bool resets[2])
     wire_put_uint(&welcome, WELCOME_SCHEMA_REVISION, stream->service->roles.schema->revision);
     wire_put_uint(&welcome, WELCOME_ACCEPTS_ZSTD, 1);
     wire_put_uint(&welcome, WELCOME_RESEND_ACKNOWLEDGED, !stream->hello.receipt_known);
+    if (stream->peer.set_compression != NULL)
+        stream->peer.set_compression(stream->peer.context,
+                                     (enum settings_compression)settings->compression);
     struct rpc_bytes bytes = rpc_buffer_view(&welcome);
     stream_send(stream, RESPONSE_WELCOME, &bytes, 1);
     rpc_buffer_deinit(&part);

@@ -14,7 +14,7 @@ struct group {
     uint32_t fields[RECORD_FIELDS_MAX];
 };
 
-static uint32_t group_of(const struct record_type *type, uint32_t number)
+uint32_t merge_group_of(const struct record_type *type, uint32_t number)
 {
     const struct record_field *field = type != NULL ? record_field_by_number(type, number) : NULL;
 
@@ -29,15 +29,15 @@ static bool group_collect(const struct record_type *type, const struct record_mu
     const struct record_field *field =
         type != NULL ? record_field_by_number(type, mutation->fields[at]) : NULL;
 
-    group->number = group_of(type, mutation->fields[at]);
+    group->number = merge_group_of(type, mutation->fields[at]);
     group->rule = field != NULL ? field->merge : RECORD_MERGE_LATER_ARRIVAL;
     group->first = field;
     group->field_count = 0;
     for (size_t i = 0; i < at; i++)
-        if (group_of(type, mutation->fields[i]) == group->number)
+        if (merge_group_of(type, mutation->fields[i]) == group->number)
             return false;
     for (size_t i = at; i < mutation->field_count; i++)
-        if (group_of(type, mutation->fields[i]) == group->number)
+        if (merge_group_of(type, mutation->fields[i]) == group->number)
             group->fields[group->field_count++] = mutation->fields[i];
     return true;
 }
@@ -153,7 +153,7 @@ static bool others_changed_since(const struct record_type *type, const struct me
         if (changed_by_another(present, present->past.changes[i].group, false, mutation, device))
             return true;
     for (size_t i = 0; i < present->body.count; i++)
-        if (changed_by_another(present, group_of(type, present->body.fields[i].number), true,
+        if (changed_by_another(present, merge_group_of(type, present->body.fields[i].number), true,
                                mutation, device))
             return true;
     return false;

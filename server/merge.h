@@ -47,6 +47,10 @@ enum merge_status {
     MERGE_TOO_MANY_FIELDS, /* the merged record would exceed RECORD_FIELDS_MAX */
 };
 
+/* The merge group that a field belongs to: its own number when it stands alone
+ * or is unknown (type may be NULL). */
+uint32_t merge_group_of(const struct record_type *type, uint32_t number);
+
 /* type may be NULL (unknown here): every field stands alone, later arrival
  * wins. arriving is the mutation's body, parsed. The result's body refers to
  * the bytes of both. */

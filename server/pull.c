@@ -68,12 +68,13 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     struct store_page *page = &stream->page;
 
     *page = (struct store_page){
+        .device_id = stream->device_id,
         .region_id = region->region_id,
         .snapshot = region->in_snapshot,
         .after = region->position,
         .after_seq = region->at.seq,
-        .rows_max = stream->service->settings.pull_batch,
-        .bytes_max = stream->service->settings.batch_bytes,
+        .rows_max = stream->hello.settings.pull_batch,
+        .bytes_max = stream->hello.settings.batch_bytes,
     };
     stream->page_owed = true;
     stream_submit(stream, &page->request, STORE_PAGE, page_done);
@@ -145,7 +146,10 @@ static void page_done(struct store_request *request)
     struct stream *stream = request->owner;
 
     stream->page_owed = false;
-    if (stream_answered(stream, request)) {
+    bool wanted = stream_answered(stream, request);
+    if (wanted && stream->page.revoked) {
+        stream_end(stream, stream_revoked());
+    } else if (wanted) {
         struct cursor_region *region = &stream->cursor.regions[stream->pulling];
         bool was_snapshot = region->in_snapshot;
         send_page(stream, region, &stream->page);
@@ -229,7 +233,10 @@ static void caught_up_done(struct store_request *request)
 {
     struct stream *stream = request->owner;
 
-    if (stream_answered(stream, request)) {
+    bool wanted = stream_answered(stream, request);
+    if (wanted && stream->caught_up.revoked) {
+        stream_end(stream, stream_revoked());
+    } else if (wanted) {
         bool more = false;
         for (size_t i = 0; i < stream->caught_up.region_count; i++) {
             stream->behind[i] = stream->caught_up.behind[i];

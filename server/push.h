@@ -62,6 +62,12 @@ const char *push_reason_text(enum push_reason reason);
 
 /* ---- A batch: one Push message ------------------------------------------ */
 
+struct push_outcome {
+    enum push_status status;
+    enum push_reason reason;
+    uint32_t field;
+};
+
 struct push_item {
     struct rpc_bytes bytes; /* the mutation's exact bytes, in the batch's arena */
     uint64_t held_stamp;
@@ -69,6 +75,7 @@ struct push_item {
     struct record_mutation_id id;
     bool parsed; /* else malformed; key may still be zeros */
     struct record_mutation *mutation;
+    struct push_outcome outcome; /* out: what was decided; its answer may say less (R15) */
 };
 
 /* What was applied as sent: what need not be sent back in this stream (R19).
@@ -83,6 +90,7 @@ struct push_batch {
     struct arena arena;
     struct scope_device device;
     int64_t now_ms;
+    bool again; /* from the quarantine: known ids are decided anew, no receipt is made */
     size_t item_count;
     struct push_item *items;
     /* out */
@@ -239,7 +247,7 @@ struct push_conflict {
     struct record_uuid device;
     uint64_t version; /* the record's, after the merge */
     int64_t received_at_ms;
-    struct rpc_bytes clashes; /* encoded, see push_conflict.c */
+    struct rpc_bytes clashes; /* encoded, see clash.h */
     struct rpc_bytes mutation;
 };
 

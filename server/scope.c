@@ -5,6 +5,14 @@
 
 const struct record_uuid scope_global_region;
 
+static const struct record_field *field_with_closing(const struct record_type *type)
+{
+    for (size_t i = 0; i < type->field_count; i++)
+        if (type->fields[i].closing)
+            return &type->fields[i];
+    return NULL;
+}
+
 static const struct record_field *field_with_scope(const struct record_type *type)
 {
     for (size_t i = 0; i < type->field_count; i++)
@@ -42,8 +50,9 @@ bool scope_roles_find(const struct record_schema *schema, struct scope_roles *ro
     }
     if (roles.facility == NULL)
         return false;
+    roles.facility_closed = field_with_closing(roles.facility);
     roles.region = record_type_by_number(schema, roles.facility_home->reference);
-    if (!root_facilities_find(&roles) || roles.region == NULL)
+    if (!root_facilities_find(&roles) || roles.region == NULL || roles.facility_closed == NULL)
         return false;
     *roles_out = roles;
     return true;
@@ -112,6 +121,13 @@ bool scope_region_of_facility(const struct scope_roles *roles, const struct reco
                               struct record_uuid *region_out)
 {
     return id_in(body, roles->facility_home->number, region_out);
+}
+
+bool scope_facility_is_closed(const struct scope_roles *roles, const struct record_body *body)
+{
+    const struct wire_field *at = record_body_find(body, roles->facility_closed->number);
+
+    return at != NULL && at->value != 0;
 }
 
 bool scope_facility_of_root(const struct record_field *field, const struct record_body *body,

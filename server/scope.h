@@ -28,17 +28,18 @@ bool scope_regions_have(const struct scope_regions *regions, const struct record
 /* The roles that the schema's annotations give. */
 struct scope_roles {
     const struct record_schema *schema;
-    const struct record_type *root;           /* the patient */
-    const struct record_type *facility;       /* the type with a scope field */
-    const struct record_field *facility_home; /* its scope field: the region's id */
-    const struct record_type *region;         /* what that field refers to */
+    const struct record_type *root;             /* the patient */
+    const struct record_type *facility;         /* the type with a scope field */
+    const struct record_field *facility_home;   /* its scope field: the region's id */
+    const struct record_field *facility_closed; /* since when it is closed */
+    const struct record_type *region;           /* what the scope field refers to */
     /* The root's fields that name facilities: their regions are the family's
      * (R16). The first is the one that is filled and never changes. */
     size_t root_facility_count;
     const struct record_field *root_facilities[SCOPE_ROOT_FACILITIES_MAX];
 };
 
-/* False: the schema has no facility type, region type or home field. */
+/* False: the schema has no facility type, region type, home or closing field. */
 bool scope_roles_find(const struct record_schema *schema, struct scope_roles *roles_out);
 
 /* The id of the global records' region: all zeros. */
@@ -67,6 +68,9 @@ bool scope_may_write(const struct scope_device *device, const struct scope_regio
 /* The facility's region as its record tells. False: it names none. */
 bool scope_region_of_facility(const struct scope_roles *roles, const struct record_body *body,
                               struct record_uuid *region_out);
+
+/* Whether the facility's record says that it is closed. */
+bool scope_facility_is_closed(const struct scope_roles *roles, const struct record_body *body);
 
 /* The facility that one of root_facilities names in a root's body. False: none. */
 bool scope_facility_of_root(const struct record_field *field, const struct record_body *body,

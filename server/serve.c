@@ -86,7 +86,10 @@ static void on_store_ready(uv_async_t *handle)
 
 static void on_follow_timer(uv_timer_t *handle)
 {
-    sync_poll_followers(&((struct server *)handle->data)->sync);
+    struct server *server = handle->data;
+
+    sync_poll_followers(&server->sync);
+    sync_poll_revoked(&server->sync);
 }
 
 static void on_drained(void *context)

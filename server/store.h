@@ -26,6 +26,7 @@
 #include "outpost/rpc_status.h"
 #include "push.h"
 #include "scope.h"
+#include "settings.h"
 
 /* ---- Limits (I12) ------------------------------------------------------ */
 
@@ -57,15 +58,20 @@ enum store_kind {
     STORE_PAGE,
     STORE_CAUGHT_UP,
     STORE_HEADS,
+    STORE_REVOKED,
     STORE_ENROL,
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
     STORE_DEVICE_SET,
+    STORE_SETTING_SET,
     STORE_DEVICE_ADD,
     STORE_RECORD_GET,
     STORE_LOG_LIST,
     STORE_QUARANTINE_LIST,
-    STORE_CONFLICT_COUNT,
+    STORE_QUARANTINE_RETRY,
+    STORE_QUARANTINE_DISCARD,
+    STORE_CONFLICT_LIST,
+    STORE_CONFLICT_RESOLVE,
 };
 
 struct store_request {
@@ -102,6 +108,7 @@ struct store_hello {
         struct store_place place;
         bool known; /* out: in the region's log */
     } places[STORE_REGIONS_PER_DEVICE_MAX];
+    struct settings settings; /* in: the defaults; out: the device's */
     /* out */
     bool device_known;
     bool revoked;
@@ -121,6 +128,7 @@ struct store_push {
     struct push_batch *batch;
     struct record_uuid region_id; /* the stream's region, for its head */
     /* out: batch->answers and batch->receipt, and the heads after the commit */
+    bool revoked; /* the author is refused by now; nothing was decided */
     struct store_place head_global;
     struct store_place head_region;
 };
@@ -136,6 +144,7 @@ struct store_row {
 struct store_page {
     struct store_request request;
     /* in */
+    struct record_uuid device_id; /* for whom; zeros: the server itself */
     struct record_uuid region_id;
     bool snapshot;           /* by key, living records; else by seq, all */
     struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
@@ -143,6 +152,7 @@ struct store_page {
     size_t rows_max;
     size_t bytes_max;
     /* out */
+    bool revoked; /* the device is refused by now; nothing was read */
     struct rpc_buffer encoded;
     struct store_row *rows; /* malloc'ed */
     size_t row_count;
@@ -168,6 +178,7 @@ struct store_caught_up {
     uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
     uint8_t presented_token[STORE_TOKEN_LEN];
     /* out */
+    bool revoked;   /* the device is refused by now: nothing was written */
     bool behind[2]; /* there is more: no token was written */
     struct store_head heads[2];
 };
@@ -185,6 +196,14 @@ struct store_heads {
 
 void store_heads_deinit(struct store_heads *heads);
 
+/* Which devices are refused by now: asked for the streams that are open. */
+struct store_revoked {
+    struct store_request request;
+    size_t device_count;
+    const struct record_uuid *devices;
+    bool *revoked; /* out: the owner's memory, one for each device */
+};
+
 /* A one-time code: a public selector and the hash of its secret. */
 enum { STORE_CODE_SELECTOR_LEN = 4, STORE_CODE_HASH_LEN = 32 };
 
@@ -196,7 +215,9 @@ struct store_code_add {
     bool admin;
     int64_t now_ms;
     int64_t expires_at_ms;
-    bool facility_known; /* out */
+    /* out */
+    bool facility_known;
+    bool facility_closed; /* no code was made */
 };
 
 /* Uses a code up and makes the device, in one transaction. */
@@ -214,6 +235,7 @@ struct store_enrol {
         STORE_CODE_USED,
         STORE_CODE_EXPIRED,
         STORE_CODE_DEAD, /* too many wrong secrets */
+        STORE_CODE_FACILITY_CLOSED,
     } verdict;
     struct record_uuid facility_id;
     struct record_uuid region_id;
@@ -233,10 +255,12 @@ struct store_device {
     bool admin;
     int64_t enrolled_at_ms;
     int64_t last_sync_at_ms; /* 0: never */
+    struct settings settings;
 };
 
 struct store_device_list {
     struct store_request request;
+    struct settings defaults;     /* in */
     struct store_device *devices; /* malloc'ed, by id */
     size_t device_count;
 };
@@ -255,12 +279,33 @@ struct store_device_set {
     bool found; /* out */
 };
 
+/* Sets, or takes back, settings of all devices, of a region's (those enrolled
+ * there) or of one. */
+struct store_setting_set {
+    struct store_request request;
+    /* in */
+    enum store_setting_level {
+        STORE_SETTING_ALL = 0,
+        STORE_SETTING_REGION = 1,
+        STORE_SETTING_DEVICE = 2,
+    } level;
+    struct record_uuid id; /* the region's or the device's; of all: zeros */
+    size_t change_count;
+    struct store_setting_change {
+        const struct setting *setting;
+        bool removed; /* what is set more widely holds again */
+        uint32_t value;
+    } changes[SETTINGS_COUNT];
+    bool found; /* out: the region or the device; else nothing was done */
+};
+
 /* One record as it is, from the given region. */
 struct store_record_get {
     struct store_request request;
     struct record_uuid region_id;
     struct record_key key; /* zero family: that of a global record */
     bool any_family;       /* look in every family of every region for (type, id) */
+    bool of_family;        /* look where the key's family is now, whatever the region */
     /* out */
     bool found;
     struct record_uuid found_region_id;
@@ -292,6 +337,32 @@ struct store_log_list {
     size_t entry_count;              /* STORE_LIST_ROWS_MAX at most */
 };
 
+/* What waits for a person: quarantined mutations and conflicts, asked for by
+ * their mutation ids. Two devices of different regions may have sent the same
+ * edit, so an id alone names a conflict or a quarantined mutation almost always,
+ * and with its region always. */
+enum { STORE_ACCOUNT_LEN = 64 };
+
+struct store_mutation_range {
+    struct record_mutation_id first, last; /* inclusive */
+    const struct record_uuid *region_id;   /* NULL: of every region */
+    bool closed_too;                       /* also what was resolved or discarded */
+};
+
+/* Which entry a person acts on, and who that is. */
+struct store_review {
+    struct record_uuid region_id;
+    struct record_mutation_id mutation_id;
+    int64_t now_ms;
+    char account[STORE_ACCOUNT_LEN]; /* of the operating system */
+};
+
+/* An entry that was closed, when and by whom; at_ms 0: it is open. */
+struct store_closed {
+    int64_t at_ms;
+    struct rpc_bytes account; /* in the list's arena */
+};
+
 struct store_quarantined {
     struct record_uuid region_id; /* the author's enrolment region */
     struct record_mutation_id mutation_id;
@@ -299,21 +370,68 @@ struct store_quarantined {
     int64_t received_at_ms;
     uint32_t reason;
     uint32_t field;
-    struct rpc_bytes mutation; /* in the list's arena */
+    struct store_closed discarded;
+    struct rpc_bytes mutation; /* in the list's arena; empty when it was purged */
 };
 
 struct store_quarantine_list {
     struct store_request request;
-    uint64_t offset; /* in */
+    /* in */
+    struct store_mutation_range range;
+    uint64_t offset;
+    /* out */
     struct arena arena;
-    struct store_quarantined *entries;
+    struct store_quarantined *entries; /* STORE_LIST_ROWS_MAX at most, oldest first */
     size_t entry_count;
-    uint64_t total;
+    uint64_t total; /* of all that are open */
 };
 
-struct store_conflict_count {
+/* R17: decides the kept bytes again, as their author's, and takes the entry out
+ * when they are accepted. Refused again, nothing changes. */
+struct store_quarantine_retry {
     struct store_request request;
-    uint64_t open; /* out */
+    struct store_review review; /* in */
+    /* out */
+    bool found;                  /* with its bytes */
+    struct push_outcome outcome; /* QUARANTINED and RETRY: it stays */
+};
+
+/* The entry is not listed any more; a trace of it stays for ever. */
+struct store_quarantine_discard {
+    struct store_request request;
+    struct store_review review; /* in */
+    bool purge;                 /* in: its bytes go too */
+    bool found;                 /* out: and it was open, or has been purged now */
+};
+
+struct store_conflict {
+    struct record_uuid region_id;
+    struct record_mutation_id mutation_id;
+    struct record_key key;
+    struct record_uuid device_id;
+    uint64_t version; /* the record's, after the merge */
+    int64_t received_at_ms;
+    struct store_closed resolved;
+    struct rpc_bytes clashes; /* see clash.h; this and mutation are in the list's arena */
+    struct rpc_bytes mutation;
+};
+
+struct store_conflict_list {
+    struct store_request request;
+    /* in */
+    struct store_mutation_range range;
+    uint64_t offset;
+    /* out */
+    struct arena arena;
+    struct store_conflict *entries; /* STORE_LIST_ROWS_MAX at most, oldest first */
+    size_t entry_count;
+    uint64_t total; /* of all that are open */
+};
+
+struct store_conflict_resolve {
+    struct store_request request;
+    struct store_review review; /* in */
+    bool found;                 /* out: and it was open */
 };
 
 /* ---- The store ---------------------------------------------------------- */

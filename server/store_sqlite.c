@@ -99,6 +99,10 @@ static bool is_write(enum store_kind kind)
     case STORE_ENROL:
     case STORE_CODE_ADD:
     case STORE_DEVICE_SET:
+    case STORE_SETTING_SET:
+    case STORE_QUARANTINE_RETRY:
+    case STORE_QUARANTINE_DISCARD:
+    case STORE_CONFLICT_RESOLVE:
     case STORE_DEVICE_ADD:
         return true;
     default:
@@ -121,6 +125,15 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_device_add(&self->writer, (struct store_device_add *)request);
     case STORE_DEVICE_SET:
         return sqlite_device_set(&self->writer, (struct store_device_set *)request);
+    case STORE_SETTING_SET:
+        return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
+    case STORE_QUARANTINE_RETRY:
+        return sqlite_quarantine_retry(&self->writer, roles, self->hasher,
+                                       (struct store_quarantine_retry *)request);
+    case STORE_QUARANTINE_DISCARD:
+        return sqlite_quarantine_discard(&self->writer, (struct store_quarantine_discard *)request);
+    case STORE_CONFLICT_RESOLVE:
+        return sqlite_conflict_resolve(&self->writer, (struct store_conflict_resolve *)request);
     default:
         assert(!"not a write");
         return SQLITE_MISUSE;
@@ -142,8 +155,12 @@ static struct store_place place_in(struct push_set *set, const struct record_uui
 
 static int run_push(struct sqlite_store *self, struct push_set *set, struct store_push *push)
 {
-    int code = sqlite_push_load(&self->writer, set, push->batch);
+    const struct record_uuid *author = &push->batch->device.device_id;
+    int code = sqlite_device_revoked(&self->writer, author, &push->revoked);
 
+    if (code != SQLITE_OK || push->revoked)
+        return code;
+    code = sqlite_push_load(&self->writer, set, push->batch);
     if (code != SQLITE_OK)
         return code;
     return push_decide(set, push->batch) ? SQLITE_OK : SQLITE_NOMEM;
@@ -246,14 +263,16 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
         return sqlite_read_page(conn, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
+    case STORE_REVOKED:
+        return sqlite_read_revoked(conn, (struct store_revoked *)request);
     case STORE_RECORD_GET:
         return sqlite_read_record(conn, (struct store_record_get *)request);
     case STORE_LOG_LIST:
         return sqlite_read_log(conn, (struct store_log_list *)request);
     case STORE_QUARANTINE_LIST:
-        return sqlite_read_quarantine(conn, (struct store_quarantine_list *)request);
-    case STORE_CONFLICT_COUNT:
-        return sqlite_read_conflicts(conn, (struct store_conflict_count *)request);
+        return sqlite_quarantine_list(conn, (struct store_quarantine_list *)request);
+    case STORE_CONFLICT_LIST:
+        return sqlite_conflict_list(conn, (struct store_conflict_list *)request);
     case STORE_DEVICE_LIST:
         return sqlite_device_list(conn, (struct store_device_list *)request);
     default:

@@ -26,20 +26,40 @@ int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_
 int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads);
 int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get);
 int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list);
-int sqlite_read_quarantine(struct sqlite_conn *conn, struct store_quarantine_list *list);
-int sqlite_read_conflicts(struct sqlite_conn *conn, struct store_conflict_count *count);
+
+/* store_sqlite_review.c: what waits for a person. */
+int sqlite_quarantine_list(struct sqlite_conn *conn, struct store_quarantine_list *list);
+int sqlite_quarantine_retry(struct sqlite_conn *conn, const struct scope_roles *roles,
+                            struct record_hasher *hasher, struct store_quarantine_retry *retry);
+int sqlite_quarantine_discard(struct sqlite_conn *conn, struct store_quarantine_discard *discard);
+int sqlite_conflict_list(struct sqlite_conn *conn, struct store_conflict_list *list);
+int sqlite_conflict_resolve(struct sqlite_conn *conn, struct store_conflict_resolve *resolve);
 
 /* store_sqlite_device.c: devices, codes, tokens. */
+/* Whether the device is refused; one that is not known is not asked for here. */
+int sqlite_device_revoked(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                          bool *revoked_out);
+int sqlite_read_revoked(struct sqlite_conn *conn, struct store_revoked *revoked);
 int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up);
 int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
                     struct store_code_add *add);
 int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
                  struct store_enrol *enrol);
+/* Who pushes, as enrolled. SQLITE_NOTFOUND: the device is not known. */
+int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       const struct record_uuid *device_id, struct scope_device *author_out);
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list);
 int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add);
+/* Puts what is set for the device over the defaults in settings. */
+int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enrolment_region,
+                         const struct record_uuid *device_id, struct settings *settings);
+int sqlite_setting_set(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       struct store_setting_set *set);
 int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set);
-/* The region of a facility, by its record. SQLITE_NOTFOUND: not known. */
+/* The region of a facility, by its record. SQLITE_NOTFOUND: not known. closed_out
+ * may be NULL. */
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
-                              const struct record_uuid *facility, struct record_uuid *region_out);
+                              const struct record_uuid *facility, struct record_uuid *region_out,
+                              bool *closed_out);
 
 #endif

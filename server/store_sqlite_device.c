@@ -8,7 +8,8 @@
 #include <stdlib.h>
 
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
-                              const struct record_uuid *facility, struct record_uuid *region_out)
+                              const struct record_uuid *facility, struct record_uuid *region_out,
+                              bool *closed_out)
 {
     sqlite3_stmt *statement =
         sqlite_conn_statement(conn, "SELECT body FROM record WHERE region_id = zeroblob(16)"
@@ -25,7 +26,9 @@ int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles
                        scope_region_of_facility(roles, &body, region_out)
                    ? SQLITE_OK
                    : SQLITE_NOTFOUND;
-    else if (code == SQLITE_DONE)
+    if (code == SQLITE_OK && closed_out != NULL)
+        *closed_out = scope_facility_is_closed(roles, &body);
+    if (code == SQLITE_DONE)
         code = SQLITE_NOTFOUND;
     sqlite3_reset(statement);
     return code;
@@ -53,8 +56,10 @@ static int write_token(struct sqlite_conn *conn, const struct store_caught_up *c
 int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up)
 {
     bool behind = false;
-    int code = SQLITE_OK;
+    int code = sqlite_device_revoked(conn, &caught_up->device_id, &caught_up->revoked);
 
+    if (caught_up->revoked)
+        return code;
     for (size_t i = 0; i < caught_up->region_count && code == SQLITE_OK; i++) {
         code = sqlite_read_head(conn, &caught_up->regions[i], &caught_up->heads[i]);
         caught_up->behind[i] = caught_up->heads[i].last.seq > caught_up->places[i].seq;
@@ -71,10 +76,11 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
                     struct store_code_add *add)
 {
     struct record_uuid region;
-    int code = sqlite_region_of_facility(conn, roles, &add->facility_id, &region);
+    int code =
+        sqlite_region_of_facility(conn, roles, &add->facility_id, &region, &add->facility_closed);
 
     add->facility_known = code == SQLITE_OK;
-    if (code == SQLITE_NOTFOUND)
+    if (code == SQLITE_NOTFOUND || add->facility_closed)
         return SQLITE_OK;
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn, "INSERT OR REPLACE INTO enrolment(selector, secret_hash, facility_id, admin,"
@@ -170,11 +176,68 @@ int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
         return count_wrong_secret(conn, enrol);
     if (enrol->verdict != STORE_CODE_GOOD)
         return SQLITE_OK;
-    code = sqlite_region_of_facility(conn, roles, &enrol->facility_id, &enrol->region_id);
-    return code == SQLITE_OK ? use_code(conn, enrol) : code;
+    bool closed = false;
+    code = sqlite_region_of_facility(conn, roles, &enrol->facility_id, &enrol->region_id, &closed);
+    if (closed)
+        enrol->verdict = STORE_CODE_FACILITY_CLOSED;
+    return code == SQLITE_OK && !closed ? use_code(conn, enrol) : code;
 }
 
 /* ---- Devices ------------------------------------------------------------- */
+
+int sqlite_device_revoked(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                          bool *revoked_out)
+{
+    sqlite3_stmt *statement =
+        sqlite_conn_statement(conn, "SELECT 1 FROM device WHERE device_id = ?1 AND state <> ?2");
+
+    *revoked_out = false;
+    if (record_uuid_is_zero(device_id))
+        return SQLITE_OK;
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, device_id);
+    sqlite3_bind_int(statement, 2, STORE_DEVICE_ACTIVE);
+    int code = sqlite3_step(statement);
+    *revoked_out = code == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int sqlite_read_revoked(struct sqlite_conn *conn, struct store_revoked *revoked)
+{
+    int code = SQLITE_OK;
+
+    for (size_t i = 0; i < revoked->device_count && code == SQLITE_OK; i++)
+        code = sqlite_device_revoked(conn, &revoked->devices[i], &revoked->revoked[i]);
+    return code;
+}
+
+int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       const struct record_uuid *device_id, struct scope_device *author_out)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT enrolment_region_id, facility_id, admin FROM device WHERE device_id = ?1");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, device_id);
+    int code = sqlite3_step(statement);
+    if (code == SQLITE_ROW)
+        *author_out = (struct scope_device){
+            .device_id = *device_id,
+            .enrolment_region = sqlite_column_uuid(statement, 0),
+            .facility = sqlite_column_uuid(statement, 1),
+            .admin = sqlite3_column_int(statement, 2) != 0,
+        };
+    sqlite3_reset(statement);
+    if (code == SQLITE_DONE)
+        return SQLITE_NOTFOUND;
+    if (code != SQLITE_ROW)
+        return code;
+    code = sqlite_region_of_facility(conn, roles, &author_out->facility, &author_out->region, NULL);
+    return code == SQLITE_NOTFOUND ? SQLITE_OK : code; /* it may still write in its enrolment's */
+}
 
 int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
 {
@@ -203,10 +266,16 @@ int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
             .admin = sqlite3_column_int(statement, 4) != 0,
             .enrolled_at_ms = sqlite3_column_int64(statement, 5),
             .last_sync_at_ms = sqlite3_column_int64(statement, 6),
+            .settings = list->defaults,
         };
     }
     sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
+    if (code == SQLITE_DONE)
+        code = SQLITE_OK;
+    for (size_t i = 0; i < list->device_count && code == SQLITE_OK; i++)
+        code = sqlite_read_settings(conn, &list->devices[i].enrolment_region,
+                                    &list->devices[i].device_id, &list->devices[i].settings);
+    return code;
 }
 
 int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *add)
@@ -243,5 +312,88 @@ int sqlite_device_set(struct sqlite_conn *conn, struct store_device_set *set)
     sqlite3_bind_int(statement, 2, set->state);
     int code = sqlite_conn_run(statement);
     set->found = code == SQLITE_OK && sqlite3_changes(conn->db) > 0;
+    return code;
+}
+
+/* ---- Settings ------------------------------------------------------------ */
+
+int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enrolment_region,
+                         const struct record_uuid *device_id, struct settings *settings)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(
+        conn, "SELECT name, value FROM setting WHERE (level, id) IN"
+              " (VALUES (?1, zeroblob(16)), (?2, ?3), (?4, ?5)) ORDER BY level");
+    int code;
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite3_bind_int(statement, 1, STORE_SETTING_ALL);
+    sqlite3_bind_int(statement, 2, STORE_SETTING_REGION);
+    sqlite_bind_uuid(statement, 3, enrolment_region);
+    sqlite3_bind_int(statement, 4, STORE_SETTING_DEVICE);
+    sqlite_bind_uuid(statement, 5, device_id);
+    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+        struct rpc_bytes name = sqlite_column_view(statement, 0);
+        uint64_t value = sqlite_column_u64(statement, 1);
+        const struct setting *setting = setting_by_name((const char *)name.data, name.len);
+        /* What a newer outpostd has set and this one does not know is left alone. */
+        if (setting != NULL && value >= setting->min && value <= setting->max)
+            setting_put(settings, setting, (uint32_t)value);
+    }
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int read_target_known(struct sqlite_conn *conn, const struct scope_roles *roles,
+                             struct store_setting_set *set)
+{
+    sqlite3_stmt *statement =
+        set->level == STORE_SETTING_DEVICE
+            ? sqlite_conn_statement(conn, "SELECT 1 FROM device WHERE device_id = ?1")
+            : sqlite_conn_statement(
+                  conn, "SELECT 1 FROM record WHERE region_id = zeroblob(16)"
+                        " AND family_id = zeroblob(16) AND type = ?2 AND id = ?1 AND deleted = 0");
+
+    set->found = set->level == STORE_SETTING_ALL;
+    if (set->found)
+        return SQLITE_OK;
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite_bind_uuid(statement, 1, &set->id);
+    if (set->level == STORE_SETTING_REGION)
+        sqlite3_bind_int64(statement, 2, roles->region->number);
+    int code = sqlite3_step(statement);
+    set->found = code == SQLITE_ROW;
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int write_setting(struct sqlite_conn *conn, const struct store_setting_set *set,
+                         const struct store_setting_change *change)
+{
+    sqlite3_stmt *statement =
+        change->removed
+            ? sqlite_conn_statement(conn, "DELETE FROM setting WHERE level = ?1 AND id = ?2"
+                                          " AND name = ?3")
+            : sqlite_conn_statement(conn, "INSERT OR REPLACE INTO setting(level, id, name, value)"
+                                          " VALUES (?1, ?2, ?3, ?4)");
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    sqlite3_bind_int(statement, 1, set->level);
+    sqlite_bind_uuid(statement, 2, &set->id);
+    sqlite3_bind_text(statement, 3, change->setting->name, -1, SQLITE_STATIC);
+    if (!change->removed)
+        sqlite3_bind_int64(statement, 4, change->value);
+    return sqlite_conn_run(statement);
+}
+
+int sqlite_setting_set(struct sqlite_conn *conn, const struct scope_roles *roles,
+                       struct store_setting_set *set)
+{
+    int code = read_target_known(conn, roles, set);
+
+    for (size_t i = 0; set->found && i < set->change_count && code == SQLITE_OK; i++)
+        code = write_setting(conn, set, &set->changes[i]);
     return code;
 }

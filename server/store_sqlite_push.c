@@ -308,7 +308,8 @@ static int write_known(struct sqlite_conn *conn, const struct push_known *known)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn, "INSERT INTO mutation(region_id, mutation_id, status, reason, field)"
-              " VALUES (?1, ?2, ?3, ?4, ?5)");
+              " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (region_id, mutation_id) DO UPDATE SET"
+              " status = excluded.status, reason = excluded.reason, field = excluded.field");
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
@@ -343,7 +344,12 @@ static int write_conflict(struct sqlite_conn *conn, const struct push_conflict *
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn, "INSERT INTO conflict(region_id, mutation_id, family_id, type, id, device_id,"
               " version, received_at_ms, clashes, mutation)"
-              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)");
+              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+              /* The same edit by two devices may meet others' twice: the later
+               * meeting is listed, and what lost at the first is in the log. */
+              " ON CONFLICT (region_id, mutation_id) DO UPDATE SET device_id = excluded.device_id,"
+              " version = excluded.version, received_at_ms = excluded.received_at_ms,"
+              " clashes = excluded.clashes, resolved_at_ms = 0, resolved_by = ''");
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);

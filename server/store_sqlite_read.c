@@ -179,7 +179,12 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
     hello->facility_known = false;
     if (code != SQLITE_OK || !hello->device_known)
         return code;
-    code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region);
+    code = sqlite_read_settings(conn, &hello->device.enrolment_region, &hello->device_id,
+                                &hello->settings);
+    if (code != SQLITE_OK)
+        return code;
+    code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region,
+                                     NULL);
     if (code == SQLITE_NOTFOUND)
         return SQLITE_OK;
     hello->facility_known = code == SQLITE_OK;
@@ -341,6 +346,9 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
     page->rows = calloc(page->rows_max, sizeof *page->rows);
     if (page->rows == NULL)
         return SQLITE_NOMEM;
+    code = sqlite_device_revoked(conn, &page->device_id, &page->revoked);
+    if (code != SQLITE_OK || page->revoked)
+        return code;
     code = read_rows(conn, page);
     if (code == SQLITE_OK)
         code = sqlite_read_head(conn, &page->region_id, &head);
@@ -354,23 +362,27 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
 
 int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get)
 {
-    sqlite3_stmt *statement =
-        get->any_family
-            ? sqlite_conn_statement(conn, "SELECT region_id, version, deleted, stamp, body,"
-                                          " family_id FROM record WHERE type = ?3 AND id = ?4")
-            : sqlite_conn_statement(conn,
-                                    "SELECT region_id, version, deleted, stamp, body, family_id"
-                                    " FROM record WHERE region_id = ?1 AND family_id = ?2"
-                                    " AND type = ?3 AND id = ?4");
+    static const char anywhere[] = "SELECT region_id, version, deleted, stamp, body, family_id"
+                                   " FROM record WHERE type = ?3 AND id = ?4";
+    static const char of_family[] =
+        "SELECT region_id, version, deleted, stamp, body, family_id FROM record"
+        " WHERE region_id IN (SELECT region_id FROM family WHERE family_id = ?2)"
+        " AND family_id = ?2 AND type = ?3 AND id = ?4 LIMIT 1";
+    static const char of_region[] =
+        "SELECT region_id, version, deleted, stamp, body, family_id FROM record"
+        " WHERE region_id = ?1 AND family_id = ?2 AND type = ?3 AND id = ?4";
+    sqlite3_stmt *statement = sqlite_conn_statement(conn, get->any_family  ? anywhere
+                                                          : get->of_family ? of_family
+                                                                           : of_region);
 
     rpc_buffer_init(&get->body, RECORD_BODY_BYTES_MAX);
     get->found = false;
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
-    if (!get->any_family) {
+    if (!get->any_family && !get->of_family)
         sqlite_bind_uuid(statement, 1, &get->region_id);
+    if (!get->any_family)
         sqlite_bind_uuid(statement, 2, &get->key.family);
-    }
     sqlite3_bind_int64(statement, 3, get->key.type);
     sqlite_bind_uuid(statement, 4, &get->key.id);
     int code = sqlite3_step(statement);
@@ -440,54 +452,4 @@ int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list)
             break;
     sqlite3_reset(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code == SQLITE_ROW ? SQLITE_NOMEM : code;
-}
-
-static int count_rows(struct sqlite_conn *conn, const char *sql, uint64_t *count_out)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(conn, sql);
-
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        *count_out = sqlite_column_u64(statement, 0);
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW ? SQLITE_OK : code;
-}
-
-int sqlite_read_quarantine(struct sqlite_conn *conn, struct store_quarantine_list *list)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT region_id, mutation_id, device_id, received_at_ms, reason, field, mutation"
-              " FROM quarantine ORDER BY received_at_ms, mutation_id LIMIT ?1 OFFSET ?2");
-    int code;
-
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    arena_init(&list->arena, (size_t)STORE_LIST_ROWS_MAX * (RECORD_ENVELOPE_BYTES_MAX + 1024));
-    list->entry_count = 0;
-    list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);
-    if (list->entries == NULL)
-        return SQLITE_NOMEM;
-    sqlite3_bind_int(statement, 1, STORE_LIST_ROWS_MAX);
-    sqlite_bind_u64(statement, 2, list->offset);
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct store_quarantined *entry = &list->entries[list->entry_count++];
-        entry->region_id = sqlite_column_uuid(statement, 0);
-        sqlite_column_copy(statement, 1, entry->mutation_id.bytes, RECORD_MUTATION_ID_LEN);
-        entry->device_id = sqlite_column_uuid(statement, 2);
-        entry->received_at_ms = sqlite3_column_int64(statement, 3);
-        entry->reason = (uint32_t)sqlite3_column_int64(statement, 4);
-        entry->field = (uint32_t)sqlite3_column_int64(statement, 5);
-        entry->mutation = arena_dup(&list->arena, sqlite_column_view(statement, 6));
-    }
-    sqlite3_reset(statement);
-    if (code != SQLITE_DONE)
-        return code;
-    return count_rows(conn, "SELECT count(*) FROM quarantine", &list->total);
-}
-
-int sqlite_read_conflicts(struct sqlite_conn *conn, struct store_conflict_count *count)
-{
-    return count_rows(conn, "SELECT count(*) FROM conflict WHERE resolved_at_ms = 0", &count->open);
 }

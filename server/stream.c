@@ -8,7 +8,7 @@
  *                            --> FOLLOWING   (the client stays)
  *                            --> ENDED       (it has half-closed)
  *   FOLLOWING --stream_wake--> PULLING
- *   any --refuse / stream_on_close--> ENDED
+ *   any --stream_end: refused, revoked, closed--> ENDED
  *
  * The store may owe several pushes, or one page, or one of the other answers;
  * `owed` counts them, and an ended stream frees itself when it reaches 0 and
@@ -19,16 +19,6 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <stdlib.h>
-
-void stream_settings_init_default(struct stream_settings *settings)
-{
-    *settings = (struct stream_settings){
-        .push_batch = 500,
-        .pull_batch = 2000,
-        .batch_bytes = 1024 * 1024,
-        .sync_interval_s = 900,
-    };
-}
 
 uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN])
 {
@@ -122,6 +112,23 @@ void stream_end(struct stream *stream, struct rpc_status status)
         stream->peer.finish(stream->peer.context, status);
 }
 
+struct rpc_status stream_revoked(void)
+{
+    return rpc_status_make(RPC_PERMISSION_DENIED, "the device is revoked: ask the administrator");
+}
+
+struct record_uuid stream_device(const struct stream *stream)
+{
+    return stream->device_id;
+}
+
+void stream_refuse(struct stream *stream)
+{
+    stream_enter(stream);
+    stream_end(stream, stream_revoked());
+    stream_leave(stream);
+}
+
 void stream_on_close(struct stream *stream)
 {
     stream_enter(stream);
@@ -211,7 +218,10 @@ static void push_stored(struct store_request *request)
     struct stream *stream = request->owner;
 
     stream->pushes_in_flight--;
-    if (stream_answered(stream, request)) {
+    bool wanted = stream_answered(stream, request);
+    if (wanted && push->revoked) {
+        stream_end(stream, stream_revoked());
+    } else if (wanted) {
         struct rpc_buffer cursor;
         stream_note_applied(stream, push->batch);
         note_head(stream, &scope_global_region, &push->head_global);

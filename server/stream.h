@@ -26,21 +26,11 @@ enum {
 uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN]);
 void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count);
 
-/* What a device is told to keep within (Settings in sync.proto). */
-struct stream_settings {
-    uint32_t push_batch;
-    uint32_t pull_batch;
-    uint32_t batch_bytes;
-    uint32_t sync_interval_s;
-};
-
-void stream_settings_init_default(struct stream_settings *settings);
-
 /* What every stream of a server stands on; lives longer than they do. */
 struct stream_service {
     struct store *store;
     struct scope_roles roles;
-    struct stream_settings settings;
+    struct settings settings;          /* of a device for which nothing else is set */
     struct record_hasher *hasher;      /* of the streams' thread */
     int64_t (*time_ms)(void *context); /* wall clock, ms since 1970 */
     void (*random)(void *context, uint8_t *bytes, size_t len);
@@ -54,6 +44,8 @@ struct stream_peer {
     void (*pause_reading)(void *context);
     void (*resume_reading)(void *context);
     void (*finish)(void *context, struct rpc_status status);
+    /* Before the first message; may be NULL: this end does not compress. */
+    void (*set_compression)(void *context, enum settings_compression compression);
     void *context;
 };
 
@@ -70,6 +62,12 @@ void stream_on_writable(struct stream *stream);
 /* The call is gone: nothing more is sent. The stream frees itself when the
  * store has answered what it still owes. */
 void stream_on_close(struct stream *stream);
+
+/* The device whose stream this is. */
+struct record_uuid stream_device(const struct stream *stream);
+
+/* Ends the stream: its device has been revoked. */
+void stream_refuse(struct stream *stream);
 
 /* Follow mode: whether the stream waits for changes, and in which regions (the
  * global one, then its own). */

@@ -35,6 +35,8 @@ enum {
     SETTINGS_PULL_BATCH = 2,
     SETTINGS_BATCH_BYTES = 3,
     SETTINGS_SYNC_INTERVAL_S = 4,
+    SETTINGS_PAUSE = 5,
+    SETTINGS_COMPRESSION = 6,
     TOTAL_REGION_ID = 1,
     TOTAL_RECORDS = 2,
     TOTAL_REMAINING = 3,
@@ -113,6 +115,9 @@ void stream_leave(struct stream *stream);
 
 /* Ends the call; also a refusal: what is in flight is then read and dropped (R18). */
 void stream_end(struct stream *stream, struct rpc_status status);
+
+/* The status of a device that is revoked. */
+struct rpc_status stream_revoked(void);
 
 void stream_set_paused(struct stream *stream, bool paused);
 

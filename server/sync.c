@@ -34,6 +34,18 @@ static void peer_resume_reading(void *context)
     rpc_call_resume_reading(((struct sync_call *)context)->call);
 }
 
+static void peer_set_compression(void *context, enum settings_compression compression)
+{
+    static const enum rpc_encoding encodings[] = {
+        [SETTINGS_COMPRESSION_BEST] = RPC_ENCODING_ZSTD,
+        [SETTINGS_COMPRESSION_OFF] = RPC_ENCODING_IDENTITY,
+        [SETTINGS_COMPRESSION_GZIP] = RPC_ENCODING_GZIP,
+        [SETTINGS_COMPRESSION_ZSTD] = RPC_ENCODING_ZSTD,
+    };
+
+    rpc_call_set_encoding(((struct sync_call *)context)->call, encodings[compression]);
+}
+
 static void peer_finish(void *context, struct rpc_status status)
 {
     rpc_call_finish(((struct sync_call *)context)->call, status);
@@ -64,6 +76,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
         .pause_reading = peer_pause_reading,
         .resume_reading = peer_resume_reading,
         .finish = peer_finish,
+        .set_compression = peer_set_compression,
         .context = self,
     };
 
@@ -98,8 +111,6 @@ static void on_open(void *context, rpc_call *call, void **context_out)
     *context_out = self;
     if (self == NULL)
         rpc_call_finish(call, status);
-    else
-        rpc_call_set_encoding(call, RPC_ENCODING_ZSTD);
 }
 
 static void on_request_bytes(void *context, rpc_call *call, struct rpc_bytes request)
@@ -229,4 +240,59 @@ void sync_poll_followers(struct sync_service *service)
         .regions = service->watched,
     };
     store_submit(service->streams->store, &service->heads.request);
+}
+
+/* ---- Revoked devices -------------------------------------------------------- */
+
+static void refuse_device(struct sync_service *service, const struct record_uuid *device_id)
+{
+    struct sync_call *next;
+
+    for (struct sync_call *call = service->calls; call != NULL; call = next) {
+        struct record_uuid id = stream_device(call->stream);
+        next = call->next;
+        if (record_uuid_compare(&id, device_id) == 0)
+            stream_refuse(call->stream);
+    }
+}
+
+static void revoked_done(struct store_request *request)
+{
+    struct sync_service *service = request->owner;
+
+    service->asking_revoked = false;
+    if (rpc_ok(&request->status))
+        for (size_t i = 0; i < service->revoked.device_count; i++)
+            if (service->devices_revoked[i])
+                refuse_device(service, &service->devices[i]);
+    free(service->devices);
+    free(service->devices_revoked);
+}
+
+void sync_poll_revoked(struct sync_service *service)
+{
+    size_t count = 0;
+
+    if (service->asking_revoked || service->calls == NULL)
+        return;
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        count++;
+    service->devices = calloc(count, sizeof *service->devices);
+    service->devices_revoked = calloc(count, sizeof *service->devices_revoked);
+    if (service->devices == NULL || service->devices_revoked == NULL) {
+        free(service->devices);
+        free(service->devices_revoked);
+        return;
+    }
+    count = 0;
+    for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
+        service->devices[count++] = stream_device(call->stream);
+    service->asking_revoked = true;
+    service->revoked = (struct store_revoked){
+        .request = {.kind = STORE_REVOKED, .done = revoked_done, .owner = service},
+        .device_count = count,
+        .devices = service->devices,
+        .revoked = service->devices_revoked,
+    };
+    store_submit(service->streams->store, &service->revoked.request);
 }

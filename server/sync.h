@@ -18,6 +18,10 @@ struct sync_service {
     struct store_heads heads;
     struct record_uuid *watched; /* the regions of the question under way */
     bool asking;
+    struct store_revoked revoked; /* of the other question */
+    struct record_uuid *devices;  /* one for each call that was open when it was asked */
+    bool *devices_revoked;
+    bool asking_revoked;
 };
 
 /* Fills in the handlers; the service lives as long as any connection. */
@@ -29,5 +33,9 @@ void sync_handlers(struct sync_service *service,
  * called every SYNC_FOLLOW_INTERVAL_MS. */
 enum { SYNC_FOLLOW_INTERVAL_MS = 200 };
 void sync_poll_followers(struct sync_service *service);
+
+/* Ends the streams of devices that have been revoked meanwhile; as often. A
+ * push or page of such a device is refused by the store itself. */
+void sync_poll_revoked(struct sync_service *service);
 
 #endif

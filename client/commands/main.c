@@ -27,7 +27,7 @@ static const struct entry {
      "patients.csv, encounters.csv and observations.csv of a Synthea export become rows",
      command_import},
     {"sync", "sync --db FILE [--follow]",
-     "sends what is pending, then takes what is new; --follow stays and takes what comes",
+     "sends what is pending, then takes what is new; --follow stays, unless told to pause",
      command_sync},
     {"facility", "facility ID --db FILE",
      "works at another facility from the next sync on; the server has the last word",

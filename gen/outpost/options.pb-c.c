@@ -270,7 +270,7 @@ const ProtobufCMessageDescriptor outpost__record_options__descriptor =
   (ProtobufCMessageInit) outpost__record_options__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__field_rules__field_descriptors[13] =
+static const ProtobufCFieldDescriptor outpost__field_rules__field_descriptors[14] =
 {
   {
     "required",
@@ -428,8 +428,21 @@ static const ProtobufCFieldDescriptor outpost__field_rules__field_descriptors[13
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "closing",
+    14,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BOOL,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__FieldRules, closing),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__field_rules__field_indices_by_name[] = {
+  13,   /* field[13] = closing */
   10,   /* field[10] = fill */
   3,   /* field[3] = format */
   8,   /* field[8] = group */
@@ -447,7 +460,7 @@ static const unsigned outpost__field_rules__field_indices_by_name[] = {
 static const ProtobufCIntRange outpost__field_rules__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 13 }
+  { 0, 14 }
 };
 const ProtobufCMessageDescriptor outpost__field_rules__descriptor =
 {
@@ -457,7 +470,7 @@ const ProtobufCMessageDescriptor outpost__field_rules__descriptor =
   "Outpost__FieldRules",
   "outpost",
   sizeof(Outpost__FieldRules),
-  13,
+  14,
   outpost__field_rules__field_descriptors,
   outpost__field_rules__field_indices_by_name,
   1,  outpost__field_rules__number_ranges,

@@ -191,10 +191,15 @@ struct  Outpost__FieldRules
    * The name of the facility's field that says which sync region it is in.
    */
   protobuf_c_boolean scope;
+  /*
+   * The facility's field that says since when it is closed (ms, 0 while it is
+   * open): a closed facility stays a record and gets no new enrolments.
+   */
+  protobuf_c_boolean closing;
 };
 #define OUTPOST__FIELD_RULES__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__field_rules__descriptor) \
-    , 0, NULL, 0, OUTPOST__FORMAT__FORMAT_ANY, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTPOST__MERGE_RULE__MERGE_RULE_LATER_ARRIVAL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTPOST__FILL__FILL_NONE, 0, 0 }
+    , 0, NULL, 0, OUTPOST__FORMAT__FORMAT_ANY, 0, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTPOST__MERGE_RULE__MERGE_RULE_LATER_ARRIVAL, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, OUTPOST__FILL__FILL_NONE, 0, 0, 0 }
 
 
 /* Outpost__Range methods */

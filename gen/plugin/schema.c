@@ -291,6 +291,7 @@ static bool read_field(struct reading *reading, struct schema_place place, const
     field->not_future = rules->not_future;
     field->personal = rules->personal;
     field->scope = rules->scope;
+    field->closing = rules->closing;
     field->min_length = rules->min_length;
     if (rules->range != NULL) {
         field->ranged = true;

@@ -63,6 +63,10 @@ static bool check_number(struct output *output, struct schema_place place,
         return schema_fault_at(output, place,
                                "not_future is for dates (FORMAT_DATE) and times in ms (int64), and "
                                "this is neither: take not_future away, or set the format");
+    if (field->closing && field->kind != RECORD_KIND_INT64)
+        return schema_fault_at(output, place,
+                               "closing is for a time in ms (int64), and this is none: make it "
+                               "int64, or take closing away");
     if (field->merge == RECORD_MERGE_MAXIMUM && !schema_kind_is_number(field->kind))
         return schema_fault_at(output, place,
                                "MERGE_RULE_MAXIMUM is for numbers, and this is none: choose "

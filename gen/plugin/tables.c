@@ -138,6 +138,7 @@ static void add_field(struct text *text, const struct record_field *field)
     add_flag(text, "not_future", field->not_future);
     add_flag(text, "personal", field->personal);
     add_flag(text, "scope", field->scope);
+    add_flag(text, "closing", field->closing);
     add_flag(text, "ranged", field->ranged);
     if (field->ranged) {
         add_limit(text, "min", field->min);

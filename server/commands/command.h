@@ -26,6 +26,10 @@ struct command_line {
     const char *facility;
     const char *regions;
     const char *id;
+    const char *region;
+    const char *take;
+    bool all;
+    bool purge;
     const char *hosts[COMMAND_HOSTS_MAX];
     size_t host_count;
     bool admin;
@@ -55,6 +59,7 @@ struct rpc_status command_device(struct command *command);
 struct rpc_status command_region(struct command *command);
 struct rpc_status command_facility(struct command *command);
 struct rpc_status command_history(struct command *command);
+struct rpc_status command_conflict(struct command *command);
 struct rpc_status command_quarantine(struct command *command);
 struct rpc_status command_status(struct command *command);
 struct rpc_status command_verify(struct command *command);

@@ -28,6 +28,10 @@ struct rpc_status command_enrol(struct command *command)
         return rpc_status_make(RPC_NOT_FOUND,
                                "facility %s is not known: see outpostd facility list",
                                command->line->facility);
+    if (rpc_ok(&status) && add.facility_closed)
+        return rpc_status_make(RPC_FAILED_PRECONDITION,
+                               "facility %s is closed: no device enrols there",
+                               command->line->facility);
     if (!rpc_ok(&status))
         return status;
     json_object_set_new(command->result, "code", json_string(text));

@@ -5,23 +5,6 @@
  */
 #include "record_json.h"
 
-static json_t *changes_json(const struct record_type *type, const struct record_mutation *mutation)
-{
-    json_t *changes = json_object();
-    struct record_body body;
-
-    if (!record_body_parse(mutation->body, &body))
-        return changes;
-    for (size_t i = 0; i < mutation->field_count; i++) {
-        const struct record_field *field = record_field_by_number(type, mutation->fields[i]);
-        if (field != NULL)
-            json_object_set_new(
-                changes, field->name,
-                record_json_value(field, record_body_find(&body, mutation->fields[i])));
-    }
-    return changes;
-}
-
 static json_t *entry_json(const struct record_type *type, const struct store_log_entry *logged)
 {
     const struct audit_entry *entry = &logged->entry;
@@ -34,7 +17,7 @@ static json_t *entry_json(const struct record_type *type, const struct store_log
     if (record_mutation_parse(logged->mutation, &mutation)) {
         json_object_set_new(row, "base_version", json_integer((json_int_t)mutation.base_version));
         json_object_set_new(row, "delete", json_boolean(mutation.deletes));
-        json_object_set_new(row, "changes", changes_json(type, &mutation));
+        json_object_set_new(row, "changes", record_json_changes(type, &mutation));
     }
     return row;
 }

@@ -4,7 +4,7 @@
  * facilities and sync regions. The one place of the server where columns of a
  * foreign format meet field names; both are data in the table below.
  */
-#include "global_write.h"
+#include "own_write.h"
 #include "record_json.h"
 
 #include "outpost/synthea_csv.h"
@@ -41,7 +41,7 @@ enum { ROW_ARENA_BYTES = 4 * 1024 * 1024, REGION_NAME_LEN = 512 };
 
 struct importing {
     struct command *command;
-    struct global_write write;
+    struct own_write write;
     struct arena arena; /* of one row */
     bool by_city;
     size_t facilities;
@@ -107,7 +107,7 @@ static struct rpc_status put_region(struct importing *importing, const struct sy
     if (!rpc_ok(&status))
         return status;
     record_body_set(&body, &value);
-    return global_write_put(&importing->write, type, id_out, &body);
+    return own_write_put(&importing->write, type, id_out, &body);
 }
 
 static struct rpc_status put_facility(struct importing *importing, const struct synthea_csv *csv,
@@ -139,7 +139,7 @@ static struct rpc_status put_facility(struct importing *importing, const struct 
                                 .bytes = rpc_bytes_view(region.bytes, RECORD_UUID_LEN)};
     record_body_set(&body, &value);
     importing->facilities++;
-    return global_write_put(&importing->write, roles->facility, &id, &body);
+    return own_write_put(&importing->write, roles->facility, &id, &body);
 }
 
 static struct rpc_status put_rows(struct importing *importing, struct synthea_csv *csv)
@@ -170,11 +170,11 @@ static struct rpc_status import_organizations(struct importing *importing, const
     struct synthea_csv *csv = synthea_csv_open(path, columns, COLUMN_COUNT, &error);
     if (csv == NULL)
         return rpc_status_make(RPC_INVALID_ARGUMENT, "%s", error.message);
-    struct rpc_status status = global_write_begin(importing->command, &importing->write);
+    struct rpc_status status = own_write_begin(importing->command, &importing->write);
     if (rpc_ok(&status)) {
         status = put_rows(importing, csv);
         if (rpc_ok(&status))
-            status = global_write_end(&importing->write);
+            status = own_write_end(&importing->write);
         else
             push_batch_free(importing->write.batch);
     }

@@ -36,19 +36,34 @@ static const struct entry {
     {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--admin]",
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
      "minutes. With --admin the device may write facilities and regions."},
-    {"device", command_device, true, 2, "device list | revoke ID   --data DIR",
-     "Lists the enrolled devices, or refuses one from its next sync on."},
+    {"device", command_device, true, COMMAND_WORDS_MAX,
+     "device list | show ID | revoke ID | set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "Lists the enrolled devices or shows one, with the settings that hold for it; refuses one\n"
+     "from now on, in an open stream too; or sets how it syncs: push_batch, pull_batch (records\n"
+     "in a message), batch_bytes, sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
+     "What is set for a device goes before its region's, that before --all, that before\n"
+     "outpostd.ini. NAME= takes a setting back. A device learns it when it syncs next."},
     {"region", command_region, true, COMMAND_WORDS_MAX,
      "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},
     {"facility", command_facility, true, COMMAND_WORDS_MAX,
-     "facility list | add FIELD=VALUE... [--id ID]   --data DIR",
-     "Lists the facilities, or adds one (facility add name=... sync_region_id=ID)."},
+     "facility list | add FIELD=VALUE... [--id ID] | close ID   --data DIR",
+     "Lists the facilities, adds one (facility add name=... sync_region_id=ID), or closes\n"
+     "one: it stays, with its patients and devices, and no new device enrols there."},
     {"history", command_history, true, 2, "history TYPE ID --data DIR",
      "Every accepted change of one record, oldest first: TYPE is a table's name, such as\n"
      "patient."},
-    {"quarantine", command_quarantine, true, 1, "quarantine list --data DIR",
-     "What could not be accepted, and why. Values are not shown."},
+    {"conflict", command_conflict, true, 2,
+     "conflict list [--all] | show ID | resolve ID [--take arriving|stored]   --data DIR",
+     "Edits that met on one field, until someone resolves them; with --all the resolved ones\n"
+     "too. ID is a mutation id, or the beginning of one. list tells which side won; show tells\n"
+     "both values; resolve --take sets the other side's value back, by an edit of the server's\n"
+     "own that travels like any."},
+    {"quarantine", command_quarantine, true, 2,
+     "quarantine list [--all] | show ID | retry ID | discard ID [--purge]   --data DIR",
+     "What could not be accepted, and why; with --all what was discarded too. ID is a mutation\n"
+     "id, or the beginning of one. Only show tells values. retry applies the edit as it is, as\n"
+     "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
     {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
     {"verify", command_verify, true, 0, "verify --data DIR",
@@ -142,6 +157,24 @@ static void print_scalar(const json_t *value)
         json_dumpf(value, stdout, JSON_COMPACT);
 }
 
+/* An object in one place of a text: NAME=VALUE,NAME=VALUE. */
+static void print_value(const json_t *value)
+{
+    const char *name, *comma = "";
+    json_t *member;
+
+    if (!json_is_object(value)) {
+        print_scalar(value);
+        return;
+    }
+    json_object_foreach((json_t *)value, name, member)
+    {
+        printf("%s%s=", comma, name);
+        print_scalar(member);
+        comma = ",";
+    }
+}
+
 /* A list of objects: a line of names, then a line each, tabs between. */
 static void print_table(const json_t *rows)
 {
@@ -164,7 +197,7 @@ static void print_table(const json_t *rows)
         json_object_foreach(row, name, value)
         {
             printf("%s", tab);
-            print_scalar(value);
+            print_value(value);
             tab = "\t";
         }
         printf("\n");
@@ -187,7 +220,7 @@ static void print_text(const struct command *command)
             print_table(value);
         } else if (!json_is_null(value)) {
             printf("%s: ", name);
-            print_scalar(value);
+            print_value(value);
             printf("\n");
         }
     }
@@ -261,6 +294,10 @@ enum line_option {
     OPTION_FACILITY,
     OPTION_REGIONS,
     OPTION_ID,
+    OPTION_REGION,
+    OPTION_TAKE,
+    OPTION_ALL,
+    OPTION_PURGE,
     OPTION_HOST,
     OPTION_ADMIN,
     OPTION_JSON,
@@ -274,6 +311,10 @@ static const struct option options[] = {
     {"facility", required_argument, NULL, OPTION_FACILITY},
     {"regions", required_argument, NULL, OPTION_REGIONS},
     {"id", required_argument, NULL, OPTION_ID},
+    {"region", required_argument, NULL, OPTION_REGION},
+    {"take", required_argument, NULL, OPTION_TAKE},
+    {"all", no_argument, NULL, OPTION_ALL},
+    {"purge", no_argument, NULL, OPTION_PURGE},
     {"host", required_argument, NULL, OPTION_HOST},
     {"admin", no_argument, NULL, OPTION_ADMIN},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -304,6 +345,18 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_ID:
         line->id = optarg;
+        return true;
+    case OPTION_REGION:
+        line->region = optarg;
+        return true;
+    case OPTION_TAKE:
+        line->take = optarg;
+        return true;
+    case OPTION_ALL:
+        line->all = true;
+        return true;
+    case OPTION_PURGE:
+        line->purge = true;
         return true;
     case OPTION_HOST:
         if (line->host_count == COMMAND_HOSTS_MAX)

@@ -59,6 +59,23 @@ void record_json_add(json_t *object, const struct record_type *type, const struc
             record_json_value(&type->fields[i], record_body_find(body, type->fields[i].number)));
 }
 
+json_t *record_json_changes(const struct record_type *type, const struct record_mutation *mutation)
+{
+    json_t *changes = json_object();
+    struct record_body body;
+
+    if (type == NULL || !record_body_parse(mutation->body, &body))
+        return changes;
+    for (size_t i = 0; i < mutation->field_count; i++) {
+        const struct record_field *field = record_field_by_number(type, mutation->fields[i]);
+        if (field != NULL)
+            json_object_set_new(
+                changes, field->name,
+                record_json_value(field, record_body_find(&body, mutation->fields[i])));
+    }
+    return changes;
+}
+
 json_t *record_json_name(const struct record_type *type, const struct record_body *body)
 {
     for (size_t i = 0; i < type->field_count; i++)

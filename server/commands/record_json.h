@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Records of any type as JSON, and from FIELD=VALUE words, by the generated
- * tables. For administrators' commands on global records; nothing here is ever
- * written to a log.
+ * tables. For administrators' commands that are asked for values; nothing here
+ * is ever written to a log.
  */
 #ifndef OUTPOST_SERVER_RECORD_JSON_H
 #define OUTPOST_SERVER_RECORD_JSON_H
@@ -15,6 +15,10 @@ void record_json_add(json_t *object, const struct record_type *type,
 
 /* A value as JSON; value NULL gives the kind's zero. */
 json_t *record_json_value(const struct record_field *field, const struct wire_field *value);
+
+/* The values that a mutation sets, by name. Fields that this server does not
+ * know are left out; type may be NULL. */
+json_t *record_json_changes(const struct record_type *type, const struct record_mutation *mutation);
 
 /* The first text field of a global record: what people call it. */
 json_t *record_json_name(const struct record_type *type, const struct record_body *body);

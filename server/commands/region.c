@@ -4,7 +4,7 @@
  * the schema.
  */
 #include "global_read.h"
-#include "global_write.h"
+#include "own_write.h"
 #include "record_json.h"
 
 enum { ADD_ARENA_BYTES = 1024 * 1024 };
@@ -41,7 +41,7 @@ static struct rpc_status list(struct command *command, const struct record_type 
 static struct rpc_status add(struct command *command, const struct record_type *type,
                              const char *id_name)
 {
-    struct global_write write;
+    struct own_write write;
     struct record_uuid id;
     struct record_body body = {0};
     struct arena arena;
@@ -59,10 +59,10 @@ static struct rpc_status add(struct command *command, const struct record_type *
         status = command_usage("usage: outpostd %s add FIELD=VALUE... --data DIR",
                                type == command->roles.region ? "region" : "facility");
     if (rpc_ok(&status))
-        status = global_write_begin(command, &write);
+        status = own_write_begin(command, &write);
     if (rpc_ok(&status)) {
-        status = global_write_put(&write, type, &id, &body);
-        struct rpc_status ended = global_write_end(&write);
+        status = own_write_put(&write, type, &id, &body);
+        struct rpc_status ended = own_write_end(&write);
         if (rpc_ok(&status))
             status = ended;
     }
@@ -71,6 +71,58 @@ static struct rpc_status add(struct command *command, const struct record_type *
         json_object_set_new(command->result, id_name, command_id_json(&id));
         command->plain = id_name;
     }
+    return status;
+}
+
+/* ---- close ---------------------------------------------------------------- */
+
+static struct rpc_status write_closed(struct command *command, const struct record_uuid *id,
+                                      const struct wire_field *closed)
+{
+    struct own_write write;
+    struct record_body body = {0};
+    struct rpc_status status = own_write_begin(command, &write);
+
+    if (!rpc_ok(&status))
+        return status;
+    record_body_set(&body, closed);
+    status = own_write_put(&write, command->roles.facility, id, &body);
+    struct rpc_status ended = own_write_end(&write);
+    return rpc_ok(&status) ? ended : status;
+}
+
+/* Closing what is closed changes nothing. */
+static struct rpc_status close_facility(struct command *command)
+{
+    const struct scope_roles *roles = &command->roles;
+    struct store_record_get get = {.key = {.type = roles->facility->number}};
+    struct wire_field closed = {.number = roles->facility_closed->number,
+                                .type = WIRE_VARINT,
+                                .value = (uint64_t)command_time_ms()};
+    struct record_body present;
+    struct rpc_status status =
+        command_parse_id("facility close ID", command_word(command, 1), &get.key.id);
+
+    if (!rpc_ok(&status))
+        return status;
+    status = command_run(command, &get.request, STORE_RECORD_GET);
+    bool known = rpc_ok(&status) && get.found && !get.deleted;
+    if (known && !record_body_parse(rpc_buffer_view(&get.body), &present))
+        status = rpc_status_make(RPC_DATA_LOSS, "a stored record does not parse");
+    else if (known && scope_facility_is_closed(roles, &present))
+        closed = *record_body_find(&present, closed.number);
+    else if (known)
+        status = write_closed(command, &get.key.id, &closed);
+    else if (rpc_ok(&status))
+        status =
+            rpc_status_make(RPC_NOT_FOUND, "facility %s is not known: see outpostd facility list",
+                            command_word(command, 1));
+    rpc_buffer_deinit(&get.body);
+    if (!rpc_ok(&status))
+        return status;
+    json_object_set_new(command->result, "facility_id", command_id_json(&get.key.id));
+    json_object_set_new(command->result, roles->facility_closed->name,
+                        json_integer((json_int_t)closed.value));
     return status;
 }
 
@@ -95,6 +147,8 @@ struct rpc_status command_facility(struct command *command)
         return list(command, command->roles.facility, "facilities", "facility_id");
     if (verb != NULL && strcmp(verb, "add") == 0)
         return add(command, command->roles.facility, "facility_id");
+    if (verb != NULL && strcmp(verb, "close") == 0)
+        return close_facility(command);
     return command_usage(
-        "usage: outpostd facility list | add FIELD=VALUE... [--id ID]   --data DIR");
+        "usage: outpostd facility list | add FIELD=VALUE... [--id ID] | close ID   --data DIR");
 }

@@ -57,14 +57,16 @@ struct rpc_status command_status(struct command *command)
 {
     struct store_device_list devices = {0};
     struct store_quarantine_list quarantine = {0};
-    struct store_conflict_count conflicts = {0};
+    struct store_conflict_list conflicts = {0}; /* an empty range: for the count alone */
 
     json_object_set_new(command->result, "store", json_string(command->config.store));
     struct rpc_status status = add_regions(command);
     if (rpc_ok(&status))
         status = command_run(command, &devices.request, STORE_DEVICE_LIST);
-    if (rpc_ok(&status))
-        status = command_run(command, &conflicts.request, STORE_CONFLICT_COUNT);
+    if (rpc_ok(&status)) {
+        status = command_run(command, &conflicts.request, STORE_CONFLICT_LIST);
+        arena_deinit(&conflicts.arena);
+    }
     if (rpc_ok(&status)) {
         status = command_run(command, &quarantine.request, STORE_QUARANTINE_LIST);
         arena_deinit(&quarantine.arena);
@@ -73,7 +75,7 @@ struct rpc_status command_status(struct command *command)
     if (!rpc_ok(&status))
         return status;
     json_object_set_new(command->result, "devices", json_integer((json_int_t)devices.device_count));
-    json_object_set_new(command->result, "conflicts", json_integer((json_int_t)conflicts.open));
+    json_object_set_new(command->result, "conflicts", json_integer((json_int_t)conflicts.total));
     json_object_set_new(command->result, "quarantined", json_integer((json_int_t)quarantine.total));
     return status;
 }

@@ -172,13 +172,13 @@ def sync_call(channel):
 class Peer:
     """An enrolled device that is nothing but a stock gRPC client."""
 
-    def __init__(self, server, facility, admin=False):
+    def __init__(self, server, facility, admin=False, code=None):
         self.server = server
         self.facility = uuid.UUID(facility).bytes
         self.key = ec.generate_private_key(ec.SECP256R1())
         with self.channel(anonymous=True) as channel:
             response = enrol_call(channel)(enrolment_pb2.EnrolRequest(
-                code=server.code(facility, admin), certificate_request=make_request(self.key)),
+                code=code or server.code(facility, admin), certificate_request=make_request(self.key)),
                 timeout=30)
         self.device_id = response.device_id
         self.enrolment = response

@@ -94,7 +94,7 @@ struct server_half *server_half_open(const struct server_half_options *options,
         return NULL;
     }
     half->service.store = half->store;
-    stream_settings_init_default(&half->service.settings);
+    settings_init_default(&half->service.settings);
     half->service.settings.push_batch = SERVER_HALF_BATCH;
     half->service.settings.pull_batch = SERVER_HALF_BATCH;
     half->service.hasher = half->hasher;

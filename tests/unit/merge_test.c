@@ -5,7 +5,7 @@
  * nobody knows; then a million generated cases with a naive oracle for the
  * promise that matters most: no value disappears unlisted (I6).
  */
-#include "merge.h"
+#include "clash.h"
 #include "suite.h"
 
 #include <stdio.h>
@@ -412,9 +412,50 @@ static void test_I6_a_million_merges_and_no_value_disappears(void)
     }
 }
 
+/* ---- How clashes are kept --------------------------------------------------------- */
+
+static void test_I6_a_kept_clash_is_read_as_it_was_and_a_cut_one_ends_the_entry(void)
+{
+    static const uint8_t value[] = {0x08, 0x07};
+    const struct clash kept[] = {
+        {.kind = MERGE_CLASH_FIELD,
+         .group = NOTE,
+         .arriving_lost = true,
+         .arriving = rpc_bytes_view(value, sizeof value)},
+        {.kind = MERGE_CLASH_UNDELETE},
+    };
+    struct rpc_buffer scratch, entry;
+    struct clash clash;
+
+    rpc_buffer_init(&scratch, 1000);
+    rpc_buffer_init(&entry, 1000);
+    for (size_t i = 0; i < 2; i++)
+        clash_encode(&kept[i], &scratch, &entry);
+    struct wire_reader reader = wire_reader_over(rpc_buffer_view(&entry));
+    for (size_t i = 0; i < 2; i++) {
+        CU_ASSERT_TRUE_FATAL(clash_next(&reader, &clash));
+        CU_ASSERT_EQUAL(clash.kind, kept[i].kind);
+        CU_ASSERT_EQUAL(clash.group, kept[i].group);
+        CU_ASSERT_EQUAL(clash.arriving_lost, kept[i].arriving_lost);
+        CU_ASSERT_TRUE(rpc_bytes_equal(clash.stored, kept[i].stored));
+        CU_ASSERT_TRUE(rpc_bytes_equal(clash.arriving, kept[i].arriving));
+    }
+    CU_ASSERT_FALSE(clash_next(&reader, &clash));
+    for (size_t len = 1; len < entry.len; len++) {
+        size_t count = 0;
+        reader = wire_reader_over(rpc_bytes_view(entry.data, len));
+        while (clash_next(&reader, &clash))
+            count++;
+        CU_ASSERT_TRUE(count < 2);
+    }
+    rpc_buffer_deinit(&entry);
+    rpc_buffer_deinit(&scratch);
+}
+
 int main(void)
 {
     static const struct suite_test tests[] = {
+        SUITE_TEST(test_I6_a_kept_clash_is_read_as_it_was_and_a_cut_one_ends_the_entry),
         SUITE_TEST(test_R12_different_fields_of_two_devices_both_stay),
         SUITE_TEST(test_R12_the_later_arrival_wins_and_the_clash_is_listed),
         SUITE_TEST(test_R12_ones_own_later_edit_is_no_clash),

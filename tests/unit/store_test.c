@@ -469,6 +469,36 @@ static void test_R23_tokens_present_and_previous(void)
     end();
 }
 
+/* A revoked device's push, page and CaughtUp do nothing, each by itself: the
+ * stream that asks may have been open for hours. */
+static void test_a_revoked_device_is_refused_in_every_transaction(void)
+{
+    char code[CODE_TEXT_LEN + 1];
+    struct store_device_set set = {.device_id = {{1}}, .state = STORE_DEVICE_REVOKED};
+    struct store_caught_up caught_up = {.device_id = {{1}}, .renew_token = true};
+    struct store_page page = {.device_id = {{1}}};
+    struct push_batch *batch;
+
+    begin();
+    new_code(code, 1);
+    CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
+    struct rpc_status status = run(&set.request, STORE_DEVICE_SET);
+    CU_ASSERT_TRUE(rpc_ok(&status) && set.found);
+    batch = new_batch(1);
+    add_patient(batch, 1);
+    struct store_push request = {.batch = batch, .region_id = region_id};
+    status = run(&request.request, STORE_PUSH);
+    CU_ASSERT_TRUE(rpc_ok(&status) && request.revoked);
+    CU_ASSERT_EQUAL(head_of(&region_id).last.seq, 0);
+    push_batch_free(batch);
+    status = run(&page.request, STORE_PAGE);
+    CU_ASSERT_TRUE(rpc_ok(&status) && page.revoked && page.row_count == 0);
+    store_page_deinit(&page);
+    status = run(&caught_up.request, STORE_CAUGHT_UP);
+    CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.revoked);
+    end();
+}
+
 static void test_R22_a_place_that_the_log_does_not_have_is_told(void)
 {
     char code[CODE_TEXT_LEN + 1];
@@ -539,6 +569,7 @@ int main(void)
         SUITE_TEST(test_pages_bring_every_record_exactly_once),
         SUITE_TEST(test_codes_expire_and_are_used_once),
         SUITE_TEST(test_R23_tokens_present_and_previous),
+        SUITE_TEST(test_a_revoked_device_is_refused_in_every_transaction),
         SUITE_TEST(test_R22_a_place_that_the_log_does_not_have_is_told),
         SUITE_TEST(test_a_newer_schema_is_refused_and_untouched),
         SUITE_TEST(test_a_missing_and_a_damaged_file_give_a_status),

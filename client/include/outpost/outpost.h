@@ -139,7 +139,8 @@ struct outpost_sync_result {
 };
 
 struct outpost_sync_options {
-    /* Stay, and take new changes as they commit, until cancelled. */
+    /* Stay, and take new changes as they commit, until cancelled. While the server
+     * wants devices to pause it waits, and only asks every sync_interval_s. */
     bool follow;
     /* Called after each batch. May be NULL. */
     void (*progress)(void *context, const struct outpost_progress *progress);

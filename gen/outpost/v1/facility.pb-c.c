@@ -52,7 +52,7 @@ void   outpost__v1__facility__free_unpacked
   assert(message->base.descriptor == &outpost__v1__facility__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
-static const ProtobufCFieldDescriptor outpost__v1__facility__field_descriptors[12] =
+static const ProtobufCFieldDescriptor outpost__v1__facility__field_descriptors[13] =
 {
   {
     "name",
@@ -198,8 +198,21 @@ static const ProtobufCFieldDescriptor outpost__v1__facility__field_descriptors[1
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "closed_at_ms",
+    13,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Facility, closed_at_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__facility__field_indices_by_name[] = {
+  12,   /* field[12] = closed_at_ms */
   6,   /* field[6] = country */
   4,   /* field[4] = district */
   1,   /* field[1] = facility_type */
@@ -216,7 +229,7 @@ static const unsigned outpost__v1__facility__field_indices_by_name[] = {
 static const ProtobufCIntRange outpost__v1__facility__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 12 }
+  { 0, 13 }
 };
 const ProtobufCMessageDescriptor outpost__v1__facility__descriptor =
 {
@@ -226,7 +239,7 @@ const ProtobufCMessageDescriptor outpost__v1__facility__descriptor =
   "Outpost__V1__Facility",
   "outpost.v1",
   sizeof(Outpost__V1__Facility),
-  12,
+  13,
   outpost__v1__facility__field_descriptors,
   outpost__v1__facility__field_indices_by_name,
   1,  outpost__v1__facility__number_ranges,

@@ -78,10 +78,16 @@ struct  Outpost__V1__Facility
    * How big it is, in the ministry's words (community, small, medium, large).
    */
   char *size;
+  /*
+   * When it was closed: ms since 1970-01-01 UTC, 0 while it is open. A closed
+   * facility keeps its patients and devices and gets no new enrolments. Source:
+   * the server's clock.
+   */
+  int64_t closed_at_ms;
 };
 #define OUTPOST__V1__FACILITY__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__facility__descriptor) \
-    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, {0,NULL}, (char *)protobuf_c_empty_string }
+    , (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, (char *)protobuf_c_empty_string, 0, 0, {0,NULL}, (char *)protobuf_c_empty_string, 0 }
 
 
 /* Outpost__V1__Facility methods */

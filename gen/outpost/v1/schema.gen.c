@@ -894,6 +894,14 @@ static const struct record_field facility_fields[] = {
         .kind = RECORD_KIND_STRING,
         .group = 12,
     },
+    {
+        /* field 13: closed_at_ms */
+        .number = 13,
+        .name = "closed_at_ms",
+        .kind = RECORD_KIND_INT64,
+        .group = 13,
+        .closing = true,
+    },
 };
 
 static const char facility_sql[] =
@@ -919,6 +927,7 @@ static const char facility_sql[] =
     "  longitude REAL NOT NULL DEFAULT 0.0,\n"
     "  sync_region_id BLOB NOT NULL DEFAULT x'',\n"
     "  size TEXT NOT NULL DEFAULT '',\n"
+    "  closed_at_ms INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_stamp INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_version INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_unknown BLOB NOT NULL DEFAULT x'',\n"
@@ -938,6 +947,7 @@ static const char facility_sql[] =
     "  longitude REAL NOT NULL DEFAULT 0.0,\n"
     "  sync_region_id BLOB NOT NULL DEFAULT x'',\n"
     "  size TEXT NOT NULL DEFAULT '',\n"
+    "  closed_at_ms INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_stamp INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_version INTEGER NOT NULL DEFAULT 0,\n"
     "  outpost_unknown BLOB NOT NULL DEFAULT x'',\n"
@@ -951,10 +961,10 @@ static const char facility_sql[] =
     "BEGIN\n"
     "  INSERT INTO outpost_base_facility(id, name, facility_type, street_address,\n"
     "      village_or_colony, district, state, country, pin_code, latitude, longitude,\n"
-    "      sync_region_id, size, outpost_stamp, outpost_version, outpost_unknown)\n"
+    "      sync_region_id, size, closed_at_ms, outpost_stamp, outpost_version, outpost_unknown)\n"
     "    SELECT id, name, facility_type, street_address, village_or_colony, district, state,\n"
-    "      country, pin_code, latitude, longitude, sync_region_id, size, outpost_stamp,\n"
-    "      outpost_version, outpost_unknown\n"
+    "      country, pin_code, latitude, longitude, sync_region_id, size, closed_at_ms,\n"
+    "      outpost_stamp, outpost_version, outpost_unknown\n"
     "    FROM facility WHERE id = NEW.id\n"
     "    AND NOT EXISTS (SELECT 1 FROM outpost_base_facility\n"
     "      WHERE id = NEW.id)\n"
@@ -990,10 +1000,10 @@ static const char facility_sql[] =
     "    WHERE NEW.id IS NOT OLD.id;\n"
     "  INSERT INTO outpost_base_facility(id, name, facility_type, street_address,\n"
     "      village_or_colony, district, state, country, pin_code, latitude, longitude,\n"
-    "      sync_region_id, size, outpost_stamp, outpost_version, outpost_unknown)\n"
+    "      sync_region_id, size, closed_at_ms, outpost_stamp, outpost_version, outpost_unknown)\n"
     "    SELECT id, name, facility_type, street_address, village_or_colony, district, state,\n"
-    "      country, pin_code, latitude, longitude, sync_region_id, size, outpost_stamp,\n"
-    "      outpost_version, outpost_unknown\n"
+    "      country, pin_code, latitude, longitude, sync_region_id, size, closed_at_ms,\n"
+    "      outpost_stamp, outpost_version, outpost_unknown\n"
     "    FROM facility WHERE id = OLD.id\n"
     "    AND NOT EXISTS (SELECT 1 FROM outpost_base_facility\n"
     "      WHERE id = OLD.id)\n"
@@ -1012,10 +1022,10 @@ static const char facility_sql[] =
     "BEGIN\n"
     "  INSERT INTO outpost_base_facility(id, name, facility_type, street_address,\n"
     "      village_or_colony, district, state, country, pin_code, latitude, longitude,\n"
-    "      sync_region_id, size, outpost_stamp, outpost_version, outpost_unknown)\n"
+    "      sync_region_id, size, closed_at_ms, outpost_stamp, outpost_version, outpost_unknown)\n"
     "    SELECT id, name, facility_type, street_address, village_or_colony, district, state,\n"
-    "      country, pin_code, latitude, longitude, sync_region_id, size, outpost_stamp,\n"
-    "      outpost_version, outpost_unknown\n"
+    "      country, pin_code, latitude, longitude, sync_region_id, size, closed_at_ms,\n"
+    "      outpost_stamp, outpost_version, outpost_unknown\n"
     "    FROM facility WHERE id = OLD.id\n"
     "    AND NOT EXISTS (SELECT 1 FROM outpost_base_facility\n"
     "      WHERE id = OLD.id)\n"
@@ -1192,7 +1202,7 @@ static const struct record_type types[] = {
         .table = "facility",
         .family = RECORD_FAMILY_GLOBAL,
         .fields = facility_fields,
-        .field_count = 12,
+        .field_count = 13,
         .device_sql = facility_sql,
     },
     {

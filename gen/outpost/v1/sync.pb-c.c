@@ -939,7 +939,7 @@ const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
   (ProtobufCMessageInit) outpost__v1__hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__settings__field_descriptors[5] =
+static const ProtobufCFieldDescriptor outpost__v1__settings__field_descriptors[6] =
 {
   {
     "push_batch",
@@ -1001,9 +1001,22 @@ static const ProtobufCFieldDescriptor outpost__v1__settings__field_descriptors[5
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "compression",
+    6,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_ENUM,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Settings, compression),
+    &outpost__v1__compression__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__settings__field_indices_by_name[] = {
   2,   /* field[2] = batch_bytes */
+  5,   /* field[5] = compression */
   4,   /* field[4] = pause */
   1,   /* field[1] = pull_batch */
   0,   /* field[0] = push_batch */
@@ -1012,7 +1025,7 @@ static const unsigned outpost__v1__settings__field_indices_by_name[] = {
 static const ProtobufCIntRange outpost__v1__settings__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 5 }
+  { 0, 6 }
 };
 const ProtobufCMessageDescriptor outpost__v1__settings__descriptor =
 {
@@ -1022,7 +1035,7 @@ const ProtobufCMessageDescriptor outpost__v1__settings__descriptor =
   "Outpost__V1__Settings",
   "outpost.v1",
   sizeof(Outpost__V1__Settings),
-  5,
+  6,
   outpost__v1__settings__field_descriptors,
   outpost__v1__settings__field_indices_by_name,
   1,  outpost__v1__settings__number_ranges,
@@ -1834,6 +1847,38 @@ const ProtobufCEnumDescriptor outpost__v1__ability__descriptor =
   outpost__v1__ability__enum_values_by_name,
   1,
   outpost__v1__ability__value_ranges,
+  NULL,NULL,NULL,NULL   /* reserved[1234] */
+};
+static const ProtobufCEnumValue outpost__v1__compression__enum_values_by_number[4] =
+{
+  { "COMPRESSION_BEST", "OUTPOST__V1__COMPRESSION__COMPRESSION_BEST", 0 },
+  { "COMPRESSION_OFF", "OUTPOST__V1__COMPRESSION__COMPRESSION_OFF", 1 },
+  { "COMPRESSION_GZIP", "OUTPOST__V1__COMPRESSION__COMPRESSION_GZIP", 2 },
+  { "COMPRESSION_ZSTD", "OUTPOST__V1__COMPRESSION__COMPRESSION_ZSTD", 3 },
+};
+static const ProtobufCIntRange outpost__v1__compression__value_ranges[] = {
+{0, 0},{0, 4}
+};
+static const ProtobufCEnumValueIndex outpost__v1__compression__enum_values_by_name[4] =
+{
+  { "COMPRESSION_BEST", 0 },
+  { "COMPRESSION_GZIP", 2 },
+  { "COMPRESSION_OFF", 1 },
+  { "COMPRESSION_ZSTD", 3 },
+};
+const ProtobufCEnumDescriptor outpost__v1__compression__descriptor =
+{
+  PROTOBUF_C__ENUM_DESCRIPTOR_MAGIC,
+  "outpost.v1.Compression",
+  "Compression",
+  "Outpost__V1__Compression",
+  "outpost.v1",
+  4,
+  outpost__v1__compression__enum_values_by_number,
+  4,
+  outpost__v1__compression__enum_values_by_name,
+  1,
+  outpost__v1__compression__value_ranges,
   NULL,NULL,NULL,NULL   /* reserved[1234] */
 };
 static const ProtobufCEnumValue outpost__v1__reason__enum_values_by_number[15] =

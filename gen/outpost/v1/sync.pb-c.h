@@ -59,6 +59,25 @@ typedef enum _Outpost__V1__Ability {
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTPOST__V1__ABILITY)
 } Outpost__V1__Ability;
 /*
+ * How messages of a call are compressed, both ways.
+ */
+typedef enum _Outpost__V1__Compression {
+  /*
+   * The best that both sides take: zstd, else gzip.
+   */
+  OUTPOST__V1__COMPRESSION__COMPRESSION_BEST = 0,
+  /*
+   * Not at all.
+   */
+  OUTPOST__V1__COMPRESSION__COMPRESSION_OFF = 1,
+  OUTPOST__V1__COMPRESSION__COMPRESSION_GZIP = 2,
+  /*
+   * zstd; gzip towards a side that does not take it.
+   */
+  OUTPOST__V1__COMPRESSION__COMPRESSION_ZSTD = 3
+    PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTPOST__V1__COMPRESSION)
+} Outpost__V1__Compression;
+/*
  * Why a mutation was not accepted, or must be sent again.
  */
 typedef enum _Outpost__V1__Reason {
@@ -268,13 +287,18 @@ struct  Outpost__V1__Settings
    */
   uint32_t sync_interval_s;
   /*
-   * The device should not sync by itself until told otherwise.
+   * The device should not sync by itself until told otherwise. It may ask every
+   * sync_interval_s whether it still is to wait: Hello, Welcome, half-close.
    */
   protobuf_c_boolean pause;
+  /*
+   * From the device's next call on; the server's messages at once.
+   */
+  Outpost__V1__Compression compression;
 };
 #define OUTPOST__V1__SETTINGS__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__settings__descriptor) \
-    , 0, 0, 0, 0, 0 }
+    , 0, 0, 0, 0, 0, OUTPOST__V1__COMPRESSION__COMPRESSION_BEST }
 
 
 /*
@@ -890,6 +914,7 @@ void outpost__v1__sync_service__sync(ProtobufCService *service,
 /* --- descriptors --- */
 
 extern const ProtobufCEnumDescriptor    outpost__v1__ability__descriptor;
+extern const ProtobufCEnumDescriptor    outpost__v1__compression__descriptor;
 extern const ProtobufCEnumDescriptor    outpost__v1__reason__descriptor;
 extern const ProtobufCEnumDescriptor    outpost__v1__answer_status__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__sync_request__descriptor;

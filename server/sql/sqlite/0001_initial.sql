@@ -60,7 +60,8 @@ CREATE TABLE mutation(
     PRIMARY KEY(region_id, mutation_id)
 ) WITHOUT ROWID;
 
--- What could not be accepted, whole (I6, R17).
+-- What could not be accepted, whole (I6, R17); discarded_at_ms 0 means that it
+-- waits. A purged one has no bytes left.
 CREATE TABLE quarantine(
     region_id BLOB NOT NULL,
     mutation_id BLOB NOT NULL,
@@ -69,6 +70,8 @@ CREATE TABLE quarantine(
     reason INTEGER NOT NULL,
     field INTEGER NOT NULL,
     mutation BLOB NOT NULL,
+    discarded_at_ms INTEGER NOT NULL DEFAULT 0,
+    discarded_by TEXT NOT NULL DEFAULT '',
     PRIMARY KEY(region_id, mutation_id)
 ) WITHOUT ROWID;
 
@@ -85,6 +88,7 @@ CREATE TABLE conflict(
     clashes BLOB NOT NULL,
     mutation BLOB NOT NULL,
     resolved_at_ms INTEGER NOT NULL DEFAULT 0,
+    resolved_by TEXT NOT NULL DEFAULT '',
     PRIMARY KEY(region_id, mutation_id)
 ) WITHOUT ROWID;
 
@@ -125,6 +129,16 @@ CREATE TABLE device(
     last_sync_at_ms INTEGER NOT NULL DEFAULT 0,
     token BLOB NOT NULL DEFAULT x'',
     token_previous BLOB NOT NULL DEFAULT x''
+) WITHOUT ROWID;
+
+-- Settings over those of the ini file; level as in store.h, the narrower over the
+-- wider. id is the region's or the device's; of all devices zeros.
+CREATE TABLE setting(
+    level INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    name TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY(level, id, name)
 ) WITHOUT ROWID;
 
 -- One-time enrolment codes: a public selector and the hash of the secret.

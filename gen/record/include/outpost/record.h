@@ -119,7 +119,8 @@ struct record_field {
     bool required;
     bool not_future;
     bool personal;
-    bool scope; /* the id of the sync region that the record puts things in */
+    bool scope;   /* the id of the sync region that the record puts things in */
+    bool closing; /* since when the record is closed, ms; 0: open */
     bool ranged;
     int64_t min, max;       /* with ranged; inclusive */
     uint32_t min_length;    /* Unicode characters */

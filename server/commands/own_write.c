@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "global_write.h"
+#include "own_write.h"
 
 #include <stdlib.h>
 
-enum { RESULT_ANSWERS = 1, ANSWER_STATUS = 1, ANSWER_REASON = 2, ANSWER_FIELD = 3 };
-
-struct rpc_status global_write_begin(struct command *command, struct global_write *write_out)
+struct rpc_status own_write_begin(struct command *command, struct own_write *write_out)
 {
     struct scope_device itself = {.admin = true};
 
-    *write_out = (struct global_write){
+    *write_out = (struct own_write){
         .command = command,
         .batch = push_batch_new(&itself, command_time_ms()),
     };
@@ -32,8 +30,8 @@ static void difference(const struct record_body *present, const struct record_bo
     }
 }
 
-static struct rpc_status add_mutation(struct global_write *write, struct record_mutation *mutation,
-                                      const struct record_body *changes)
+struct rpc_status own_write_add(struct own_write *write, struct record_mutation *mutation,
+                                const struct record_body *changes)
 {
     struct rpc_buffer body, bytes;
 
@@ -52,8 +50,8 @@ static struct rpc_status add_mutation(struct global_write *write, struct record_
                  : rpc_status_make(RPC_INVALID_ARGUMENT, "the record is too large");
 }
 
-struct rpc_status global_write_put(struct global_write *write, const struct record_type *type,
-                                   const struct record_uuid *id, const struct record_body *body)
+struct rpc_status own_write_put(struct own_write *write, const struct record_type *type,
+                                const struct record_uuid *id, const struct record_body *body)
 {
     struct store_record_get get = {.key = {.type = type->number, .id = *id}};
     struct record_mutation mutation = {.key = get.key};
@@ -69,48 +67,43 @@ struct rpc_status global_write_put(struct global_write *write, const struct reco
         if (mutation.field_count == 0)
             write->unchanged++;
         else
-            status = add_mutation(write, &mutation, &changes);
+            status = own_write_add(write, &mutation, &changes);
     }
     rpc_buffer_deinit(&get.body);
     return status;
 }
 
-static struct rpc_status check_answer(const struct global_write *write, size_t index,
-                                      struct rpc_bytes answer)
+static struct rpc_status check_outcome(const struct own_write *write, const struct push_item *item)
 {
-    const struct push_item *item = &write->batch->items[index];
-    struct wire_field field;
-    uint64_t values[4] = {0};
+    const struct record_schema *schema = write->command->roles.schema;
+    const struct record_type *type = record_type_by_number(schema, item->mutation->key.type);
+    const struct record_field *at =
+        type != NULL ? record_field_by_number(type, item->outcome.field) : NULL;
     char id[RECORD_UUID_TEXT_LEN + 1];
 
-    for (uint32_t number = ANSWER_STATUS; number <= ANSWER_FIELD; number++)
-        if (wire_find(answer, number, &field) == WIRE_FIELD)
-            values[number] = field.value;
-    if (values[ANSWER_STATUS] != PUSH_QUARANTINED && values[ANSWER_STATUS] != PUSH_RETRY)
+    if (item->outcome.status != PUSH_QUARANTINED && item->outcome.status != PUSH_RETRY)
         return rpc_status_ok();
-    const struct record_type *type =
-        record_type_by_number(write->command->roles.schema, item->mutation->key.type);
-    const struct record_field *at = record_field_by_number(type, (uint32_t)values[ANSWER_FIELD]);
     record_uuid_format(&item->mutation->key.id, id);
-    return rpc_status_make(RPC_INVALID_ARGUMENT, "%s %s was refused: %s%s%s", type->table, id,
-                           at != NULL ? at->name : "", at != NULL ? ": " : "",
-                           push_reason_text((enum push_reason)values[ANSWER_REASON]));
+    return rpc_status_make(RPC_INVALID_ARGUMENT, "%s %s was refused: %s%s%s",
+                           type != NULL ? type->table : "record", id, at != NULL ? at->name : "",
+                           at != NULL ? ": " : "", push_reason_text(item->outcome.reason));
 }
 
-static struct rpc_status check_answers(const struct global_write *write)
+static struct rpc_status check_outcomes(struct own_write *write)
 {
-    struct wire_reader reader = wire_reader_over(rpc_buffer_view(&write->batch->result));
     struct rpc_status status = rpc_status_ok();
-    struct wire_field field;
-    size_t index = 0;
 
-    while (rpc_ok(&status) && wire_read(&reader, &field) == WIRE_FIELD)
-        if (field.number == RESULT_ANSWERS)
-            status = check_answer(write, index++, field.bytes);
+    for (size_t i = 0; i < write->batch->item_count; i++) {
+        const struct push_item *item = &write->batch->items[i];
+        write->accepted +=
+            item->outcome.status == PUSH_APPLIED || item->outcome.status == PUSH_MERGED;
+        if (rpc_ok(&status))
+            status = check_outcome(write, item);
+    }
     return status;
 }
 
-struct rpc_status global_write_end(struct global_write *write)
+struct rpc_status own_write_end(struct own_write *write)
 {
     struct store_push push = {.batch = write->batch};
     struct rpc_status status = rpc_status_ok();
@@ -118,7 +111,7 @@ struct rpc_status global_write_end(struct global_write *write)
     if (write->batch->item_count > 0) {
         status = command_run(write->command, &push.request, STORE_PUSH);
         if (rpc_ok(&status))
-            status = check_answers(write);
+            status = check_outcomes(write);
     }
     push_batch_free(write->batch);
     write->batch = NULL;

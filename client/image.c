@@ -467,11 +467,6 @@ bool image_write_held(struct store *store, const struct record_key *key, const s
     return write_copy(store, key, image, STORE_HELD_PUT);
 }
 
-bool image_delete_held(struct store *store, const struct record_key *key)
-{
-    return delete_copy(store, key, STORE_HELD_DELETE);
-}
-
 /* ---- The server's copy, wherever it lies ----------------------------------------------------- */
 
 bool image_pending(struct store *store, const struct record_key *key, bool *pending_out,

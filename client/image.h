@@ -74,7 +74,6 @@ STORE_MUST_USE bool image_delete_base(struct store *store, const struct record_k
 /* An explicit held copy of a pending record; not present: none is held. */
 STORE_MUST_USE bool image_write_held(struct store *store, const struct record_key *key,
                                      const struct image *image);
-STORE_MUST_USE bool image_delete_held(struct store *store, const struct record_key *key);
 STORE_MUST_USE bool image_write_unknown(struct store *store, const struct record_key *key,
                                         const struct image *image);
 STORE_MUST_USE bool image_delete_unknown(struct store *store, const struct record_key *key);

@@ -525,13 +525,3 @@ int64_t rpc_call_deadline_ms(const rpc_call *call)
 {
     return call->deadline_ms;
 }
-
-void rpc_call_set_context(rpc_call *call, void *context)
-{
-    call->context = context;
-}
-
-rpc_conn *rpc_call_conn(const rpc_call *call)
-{
-    return call->conn;
-}

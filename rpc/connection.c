@@ -395,11 +395,6 @@ struct rpc_conn_bytes rpc_conn_bytes(const rpc_conn *conn)
     return bytes;
 }
 
-bool conn_handshaken(const rpc_conn *conn)
-{
-    return conn->state == CONN_OPEN;
-}
-
 void conn_ping(rpc_conn *conn)
 {
     if (conn->state != CONN_OPEN)

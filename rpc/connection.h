@@ -69,7 +69,7 @@ enum {
 
 /* ---- The connection ------------------------------------------------------ */
 
-/*            conn_handshaken()        conn_end()
+/*              become_open()          conn_end()
  * HANDSHAKE -----------------> OPEN ------------> OVER
  *     |                                             ^
  *     +---------------------------------------------+
@@ -167,7 +167,6 @@ void conn_wake(rpc_conn *conn);
 void conn_run_due(rpc_conn *conn);
 
 /* For the blocking driver. */
-bool conn_handshaken(const rpc_conn *conn);
 void conn_ping(rpc_conn *conn);
 
 /* ---- A call -------------------------------------------------------------- */

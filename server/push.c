@@ -194,7 +194,7 @@ enum push_prepare_status push_prepare(struct rpc_bytes push, const struct scope_
 
 /* ---- Sets --------------------------------------------------------------- */
 
-bool push_set_init(struct push_set *set, const struct scope_roles *roles,
+void push_set_init(struct push_set *set, const struct scope_roles *roles,
                    struct record_hasher *hasher)
 {
     *set = (struct push_set){.roles = roles, .hasher = hasher};
@@ -203,7 +203,6 @@ bool push_set_init(struct push_set *set, const struct scope_roles *roles,
     set->logs_end = &set->logs;
     set->quarantines_end = &set->quarantines;
     set->conflicts_end = &set->conflicts;
-    return true;
 }
 
 void push_set_deinit(struct push_set *set)

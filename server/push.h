@@ -270,7 +270,7 @@ struct push_set {
     bool failed;            /* out of memory: roll back */
 };
 
-bool push_set_init(struct push_set *set, const struct scope_roles *roles,
+void push_set_init(struct push_set *set, const struct scope_roles *roles,
                    struct record_hasher *hasher);
 void push_set_deinit(struct push_set *set);
 

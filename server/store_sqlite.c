@@ -190,8 +190,7 @@ static int run_group(struct sqlite_store *self, struct store_request *const *req
 {
     struct push_set set;
 
-    if (!push_set_init(&set, &self->options.roles, self->hasher))
-        return SQLITE_NOMEM;
+    push_set_init(&set, &self->options.roles, self->hasher);
     int code = run_transaction(self, &set, requests, count);
     struct rpc_status status = sqlite_conn_status(&self->writer, code);
     if (code != SQLITE_OK && !sqlite3_get_autocommit(self->writer.db))

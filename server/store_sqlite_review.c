@@ -198,12 +198,9 @@ int sqlite_quarantine_retry(struct sqlite_conn *conn, const struct scope_roles *
 
     retry->found = batch != NULL;
     if (code == SQLITE_OK && batch != NULL) {
-        if (!push_set_init(&set, roles, hasher)) {
-            code = SQLITE_NOMEM;
-        } else {
-            code = decide_again(conn, &set, batch, retry);
-            push_set_deinit(&set);
-        }
+        push_set_init(&set, roles, hasher);
+        code = decide_again(conn, &set, batch, retry);
+        push_set_deinit(&set);
     }
     push_batch_free(batch);
     return code;

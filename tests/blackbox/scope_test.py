@@ -147,6 +147,25 @@ class Moves(ScopeTest):
         self.assign(north, "Asha", self.clinic_s)
         self.assertEqual(north.sync()["quarantined"], 0)
 
+    def test_R16_an_edit_and_the_leaving_in_one_push_leave_no_row_behind(self):
+        """The edited row was to be written to both regions before its family left one of them."""
+        north, south = Peer(self.server, self.clinic_n), Peer(self.server, self.clinic_s)
+        patient = new_patient(north.facility, assigned_facility_id=south.facility)
+        reading = new_reading(patient.id, north.facility)
+        north.sync([patient, reading])
+        south.sync()
+        self.assertEqual(len([r for r in south.records.values() if r.family_id]), 2)
+        held = {m.id: north.records[north.name(m)] for m in (patient, reading)}
+        north.sync([mutation("blood_pressure", patient.id, reading.id, base=held[reading.id],
+                             systolic_mmhg=150, diastolic_mmhg=95),
+                    mutation("patient", patient.id, patient.id, base=held[patient.id],
+                             clear=["assigned_facility_id"])])
+        self.assertEqual([a.status for a in north.answers], [sync_pb2.ANSWER_STATUS_APPLIED] * 2)
+        late = Peer(self.server, self.clinic_s)
+        caught_up = late.sync()
+        self.assertFalse([r for r in late.records.values() if r.family_id])
+        self.assertEqual(caught_up.regions[1].records, 0)
+
     def test_I7_a_family_of_elsewhere_is_never_sent(self):
         """Answers to a stranger's edit hold no content, and its place cannot be guessed into."""
         north, south = Peer(self.server, self.clinic_n), Peer(self.server, self.clinic_s)

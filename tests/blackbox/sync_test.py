@@ -276,6 +276,9 @@ class Pushing(ServerTest):
         self.assertEqual(one.answers[0].status, APPLIED)
         caught_up = two.sync()
         self.assertNotIn(two.name(reading), two.records)
+        three = self.peer()
+        three.sync()
+        self.assertEqual(sum(three.pages), 3)  # facility, region, patient: a first sync brings no tombstone
         self.assert_agrees(two, caught_up)
 
     def test_I9_unknown_fields_and_enum_values_survive(self):

@@ -165,8 +165,6 @@ struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call);
 bool rpc_call_peer_certificate_foreign(const rpc_call *call);
 /* Clock time at which the deadline passes, or -1. */
 int64_t rpc_call_deadline_ms(const rpc_call *call);
-void rpc_call_set_context(rpc_call *call, void *context);
-rpc_conn *rpc_call_conn(const rpc_call *call);
 
 /* ---- Server -------------------------------------------------------------- */
 

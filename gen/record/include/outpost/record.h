@@ -62,7 +62,6 @@ struct record_uuid record_uuid_v4(const uint8_t random[RECORD_UUID_LEN]);
 
 /* The version 5 UUID of a name in Outpost's own name space
  * (6f757470-6f73-5470-8000-6f7574706f73); false only without memory. */
-struct record_hasher;
 bool record_uuid_v5(struct rpc_bytes name, struct record_uuid *id_out);
 
 /* ---- Schema: what the generator writes ---------------------------------- */

@@ -5,10 +5,9 @@
  * and nothing else; use that, not this.
  *
  * A stub holds one small block of memory for each open call and frees it when
- * the call closes. It sets the call's context and events: do not call
- * rpc_call_set_context on a call of a stub. Messages are unpacked by protobuf-c,
- * which neither limits recursion (the generator refuses recursive messages) nor
- * checks UTF-8 (the validators do).
+ * the call closes. Messages are unpacked by protobuf-c, which neither limits
+ * recursion (the generator refuses recursive messages) nor checks UTF-8 (the
+ * validators do).
  */
 #ifndef OUTPOST_STUB_H
 #define OUTPOST_STUB_H

@@ -520,6 +520,14 @@ void crash_vfs_uninstall(void)
     crash_disk_deinit(&vfs.nameless);
 }
 
+void crash_vfs_seed(uint64_t seed)
+{
+    enter();
+    vfs.random = seed;
+    leave();
+    sqlite3_randomness(0, NULL);
+}
+
 bool crash_vfs_is_down(const struct crash_disk *disk)
 {
     enter();

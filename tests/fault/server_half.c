@@ -86,7 +86,10 @@ struct server_half *server_half_open(const struct server_half_options *options,
     if (half->hasher == NULL || !scope_roles_find(&outpost_v1_schema, &half->service.roles))
         abort();
     store_options.roles = half->service.roles;
-    status = store_sqlite_open(options->path, options->create, &store_options, &half->store);
+    status = options->steps != NULL
+                 ? store_sqlite_open_stepped(options->path, options->create, &store_options,
+                                             options->steps, &half->store)
+                 : store_sqlite_open(options->path, options->create, &store_options, &half->store);
     if (!rpc_ok(&status)) {
         snprintf(error_out, SERVER_HALF_ERROR_LEN, "open: %s", status.message);
         record_hasher_free(half->hasher);

@@ -15,15 +15,33 @@ sqlite3_stmt *check_query(struct sim *sim, sqlite3 *db, const char *sql)
     return statement;
 }
 
+/* ", patient 12 for one": of a query that gives type and id, too. */
+static const char *an_example(sqlite3_stmt *statement, char text_out[80])
+{
+    char name[48];
+
+    text_out[0] = '\0';
+    if (sqlite3_column_count(statement) == 3 &&
+        sqlite3_column_bytes(statement, 2) == RECORD_UUID_LEN) {
+        struct record_key key = {.type = (uint32_t)sqlite3_column_int64(statement, 1)};
+        memcpy(key.id.bytes, sqlite3_column_blob(statement, 2), RECORD_UUID_LEN);
+        snprintf(text_out, 80, ", %s for one", sim_name(&key, name));
+    }
+    return text_out;
+}
+
 void check_nothing(struct sim *sim, sqlite3 *db, const char *whose,
                    const struct check_nothing *checks, size_t count)
 {
+    char example[80];
+
     for (size_t i = 0; i < count; i++) {
         sqlite3_stmt *statement = check_query(sim, db, checks[i].sql);
         if (statement != NULL && sqlite3_step(statement) == SQLITE_ROW) {
             int64_t number = sqlite3_column_int64(statement, 0);
             if (number != 0)
-                sim_fail(sim, "%s: %" PRId64 " %s", whose, number, checks[i].what);
+                sim_fail(sim, "%s: %" PRId64 " %s%s", whose, number, checks[i].what,
+                         an_example(statement, example));
         }
         sqlite3_finalize(statement);
     }
@@ -41,7 +59,9 @@ static void check_whole(struct sim *sim, sqlite3 *db, const char *whose)
 
 static void check_log_chain(struct sim *sim)
 {
-    struct server_half_options options = {.path = sim->server.path, .now_ms = sim->now_ms};
+    struct store_steps steps = server_end_steps(&sim->server);
+    struct server_half_options options = {
+        .path = sim->server.path, .now_ms = sim->now_ms, .steps = &steps};
     char error[SERVER_HALF_ERROR_LEN];
     struct server_half *half = server_half_open(&options, error);
 

@@ -9,7 +9,8 @@
 
 #include "sim.h"
 
-/* A count that must be 0; what it counts. */
+/* A count that must be 0, and the type and id of one of them where it is of records;
+ * what it counts. */
 struct check_nothing {
     const char *what, *sql;
 };

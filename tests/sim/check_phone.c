@@ -53,28 +53,33 @@ static bool make_view(struct phone *phone)
 }
 
 static const struct check_nothing nothing[] = {
-    {"mutations are still in the outbox", "SELECT count(*) FROM outpost_outbox"},
-    {"mutations wait to be sent again", "SELECT count(*) FROM outpost_resend"},
+    {"mutations are still in the outbox", "SELECT count(*), type, id FROM outpost_outbox"},
+    {"mutations wait to be sent again", "SELECT count(*), type, id FROM outpost_resend"},
     {"records are pending and not rejected",
-     "SELECT count(*) FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM outpost_rejected r"
+     "SELECT count(*), p.type, p.id FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM "
+     "outpost_rejected r"
      " WHERE r.type = p.type AND r.family_id = p.family_id AND r.id = p.id AND r.generation ="
      " p.generation)"},
     {"base images are of no pending record",
      "SELECT count(*) FROM outpost_base_patient b WHERE NOT EXISTS (SELECT 1 FROM outpost_pending p"
      " WHERE p.type = 10 AND p.id = b.id)"},
     {"held copies are of no pending record",
-     "SELECT count(*) FROM outpost_held h WHERE NOT EXISTS (SELECT 1 FROM outpost_pending p WHERE"
+     "SELECT count(*), h.type, h.id FROM outpost_held h WHERE NOT EXISTS (SELECT 1 FROM "
+     "outpost_pending p WHERE"
      " p.type = h.type AND p.family_id = h.family_id AND p.id = h.id)"},
     {"acknowledged mutations are unknown to the server",
-     "SELECT count(*) FROM outpost_journal j WHERE NOT EXISTS (SELECT 1 FROM s.mutation m WHERE"
+     "SELECT count(*), j.type, j.id FROM outpost_journal j WHERE NOT EXISTS (SELECT 1 FROM "
+     "s.mutation m WHERE"
      " m.mutation_id = j.mutation_id)"},
     {"records are not the server's, or not of this region",
-     "SELECT count(*) FROM holds d WHERE NOT EXISTS (SELECT 1 FROM s.record r WHERE r.region_id IN"
+     "SELECT count(*), d.type, d.id FROM holds d WHERE NOT EXISTS (SELECT 1 FROM s.record r WHERE "
+     "r.region_id IN"
      " (zeroblob(16), (SELECT region FROM here)) AND r.family_id = d.family AND r.type = d.type AND"
      " r.id = d.id AND r.version = d.version AND r.stamp = d.stamp AND r.deleted = 0) "
      "AND" NOT_PENDING},
     {"records of this region are not here",
-     "SELECT count(*) FROM s.record r WHERE r.region_id IN (zeroblob(16), (SELECT region FROM "
+     "SELECT count(*), r.type, r.id FROM s.record r WHERE r.region_id IN (zeroblob(16), (SELECT "
+     "region FROM "
      "here))"
      " AND r.deleted = 0 AND NOT EXISTS (SELECT 1 FROM holds d WHERE d.type = r.type AND d.family ="
      " r.family_id AND d.id = r.id) AND NOT EXISTS (SELECT 1 FROM outpost_pending q WHERE q.type ="
@@ -109,6 +114,25 @@ static void check_columns(struct sim *sim, struct phone *phone, const struct val
     sqlite3_finalize(rows);
 }
 
+/* Tells the story's reader what could not be sent. */
+static void say_outbox(struct sim *sim, struct phone *phone)
+{
+    sqlite3_stmt *rows =
+        check_query(sim, phone->app, "SELECT type, family_id, id, deletes FROM outpost_outbox");
+    char name[48], family[48];
+
+    while (rows != NULL && sqlite3_step(rows) == SQLITE_ROW) {
+        struct record_key key = {.type = (uint32_t)sqlite3_column_int64(rows, 0)};
+        struct record_key patient = {.type = TYPE_PATIENT};
+        memcpy(key.id.bytes, sqlite3_column_blob(rows, 2), RECORD_UUID_LEN);
+        memcpy(patient.id.bytes, sqlite3_column_blob(rows, 1), RECORD_UUID_LEN);
+        sim_say(sim, "  phone %d still has to send %s%s of %s", phone->index,
+                sqlite3_column_int(rows, 3) ? "the deletion of " : "", sim_name(&key, name),
+                sim_name(&patient, family));
+    }
+    sqlite3_finalize(rows);
+}
+
 void check_phone(struct sim *sim, struct phone *phone)
 {
     char sql[SQL_LEN], blob[PHONE_BLOB_LEN], whose[32];
@@ -124,6 +148,7 @@ void check_phone(struct sim *sim, struct phone *phone)
         sim_fail(sim, "%s cannot be looked at: %s", whose, sqlite3_errmsg(phone->app));
         return;
     }
+    say_outbox(sim, phone);
     check_nothing(sim, phone->app, whose, nothing, sizeof nothing / sizeof nothing[0]);
     for (size_t i = 0; i < value_group_count; i++)
         if (value_groups[i].column != NULL)

@@ -24,12 +24,14 @@ static const struct check_nothing nothing[] = {
      "SELECT count(*) FROM (SELECT count(*) AS n, max(seq) AS last, min(seq) AS first FROM"
      " change_log GROUP BY region_id) WHERE n <> last OR first <> 1"},
     {"records are not what the log says at their seq",
-     "SELECT count(*) FROM record r WHERE NOT EXISTS (SELECT 1 FROM change_log l WHERE"
+     "SELECT count(*), r.type, r.id FROM record r WHERE NOT EXISTS (SELECT 1 FROM change_log l "
+     "WHERE"
      " l.region_id = r.region_id AND l.seq = r.seq AND l.family_id = r.family_id AND l.type = "
      "r.type"
      " AND l.id = r.id AND l.version = r.version AND l.stamp = r.stamp)"},
     {"records are in a region where their family is not",
-     "SELECT count(*) FROM record r WHERE family_id <> zeroblob(16) AND NOT EXISTS (SELECT 1 FROM"
+     "SELECT count(*), r.type, r.id FROM record r WHERE family_id <> zeroblob(16) AND NOT EXISTS "
+     "(SELECT 1 FROM"
      " family f WHERE f.family_id = r.family_id AND f.region_id = r.region_id)"},
     {"families are without their patient",
      "SELECT count(*) FROM family f WHERE NOT EXISTS (SELECT 1 FROM record r WHERE r.region_id ="
@@ -41,7 +43,8 @@ static const struct check_nothing nothing[] = {
      " a.family_id AND b.type = a.type AND b.id = a.id AND b.version = a.version AND b.stamp ="
      " a.stamp AND b.deleted = a.deleted AND b.body = a.body AND b.past = a.past)"},
     {"records are in the history and nowhere else",
-     "SELECT count(*) FROM change_log l WHERE kind = 1 AND NOT EXISTS (SELECT 1 FROM record r WHERE"
+     "SELECT count(*), l.type, l.id FROM change_log l WHERE kind = 1 AND NOT EXISTS (SELECT 1 FROM "
+     "record r WHERE"
      " r.type = l.type AND r.id = l.id AND r.family_id = l.family_id)"},
     {"quarantined mutations are not kept",
      "SELECT count(*) FROM mutation m WHERE status = 3 AND NOT EXISTS (SELECT 1 FROM quarantine q"

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 enum {
+    MUTATION_BASE_VERSION = 3,
     MUTATION_DELETE = 4,
     MUTATION_FIELDS = 6,
     CLASHES = 1,
@@ -140,7 +141,19 @@ static void check_kept(struct look *look)
 /* Its values as the log's mutations make them, one after the other. */
 struct line {
     struct record_key key;
-    uint32_t values[GROUPS_MAX]; /* of value_groups of its type, in their order */
+    bool deleted; /* what stands in a tombstone may be written over by who brings it back */
+    struct {
+        uint32_t n;
+        uint64_t version;
+        uint8_t device[RECORD_UUID_LEN];
+    } values[GROUPS_MAX]; /* of value_groups of its type, in their order */
+};
+
+/* One entry of the log. */
+struct entry {
+    const void *id, *device;
+    uint64_t version;
+    struct peek_field mutation;
 };
 
 static bool sets_group(const struct peek_field *mutation, const struct value_group *group)
@@ -172,8 +185,8 @@ static bool sets_group(const struct peek_field *mutation, const struct value_gro
 
 enum clash_verdict { CLASH_NONE, CLASH_ARRIVING_WON, CLASH_STORED_WON };
 
-static enum clash_verdict clash_of(sqlite3_stmt *conflict, const void *id,
-                                   const struct value_group *group)
+/* Group 0: of the whole record. */
+static enum clash_verdict clash_of(sqlite3_stmt *conflict, const void *id, uint32_t group)
 {
     enum clash_verdict verdict = CLASH_NONE;
 
@@ -183,8 +196,8 @@ static enum clash_verdict clash_of(sqlite3_stmt *conflict, const void *id,
             peek_over(sqlite3_column_blob(conflict, 0), (size_t)sqlite3_column_bytes(conflict, 0));
         struct peek_field clash, field;
         while (peek_next(&peek, &clash)) {
-            if (clash.number != CLASHES || !peek_find(clash.data, clash.len, CLASH_GROUP, &field) ||
-                field.value != group->group)
+            bool grouped = peek_find(clash.data, clash.len, CLASH_GROUP, &field);
+            if (clash.number != CLASHES || (grouped ? field.value : 0) != group)
                 continue;
             verdict = peek_find(clash.data, clash.len, CLASH_ARRIVING_LOST, &field) && field.value
                           ? CLASH_STORED_WON
@@ -195,39 +208,69 @@ static enum clash_verdict clash_of(sqlite3_stmt *conflict, const void *id,
     return verdict;
 }
 
-/* One mutation on the line. */
-static void advance(struct look *look, struct line *line, sqlite3_stmt *conflict, const void *id,
-                    const struct peek_field *mutation)
+/* R14: what others wrote after the base is not deleted. */
+static void advance_delete(struct look *look, struct line *line, const struct entry *entry)
 {
-    struct peek_field body;
-    size_t at = 0;
+    struct peek_field base = {.value = 0};
     char name[48];
 
-    if (!mutation_body(mutation->data, mutation->len, &body))
+    peek_find(entry->mutation.data, entry->mutation.len, MUTATION_BASE_VERSION, &base);
+    for (size_t i = 0; i < GROUPS_MAX; i++)
+        if (line->values[i].n != 0 && line->values[i].version > base.value &&
+            memcmp(line->values[i].device, entry->device, RECORD_UUID_LEN) != 0)
+            sim_fail(look->sim, "%s was deleted with the value %u, which its author had not seen",
+                     sim_name(&line->key, name), line->values[i].n);
+    line->deleted = true;
+}
+
+static void advance_group(struct look *look, struct line *line, sqlite3_stmt *conflict,
+                          const struct entry *entry, const struct value_group *group, uint32_t n,
+                          size_t at)
+{
+    const struct ledger *ledger = &look->sim->ledger;
+    uint32_t now = line->values[at].n;
+    enum clash_verdict verdict = clash_of(conflict, entry->id, group->group);
+    const struct ledger_edit *edit = ledger_edit_of(ledger, n), *old = ledger_edit_of(ledger, now);
+    char name[48];
+
+    if (n == now || verdict == CLASH_STORED_WON)
+        return;
+    if (verdict == CLASH_NONE && !line->deleted && edit != NULL && old != NULL &&
+        edit->phone != old->phone && !ledger_had_seen(ledger, n, now))
+        sim_fail(look->sim,
+                 "%s, field %u: %u was written over by %u, whose author had not seen it, and no"
+                 " conflict is listed",
+                 sim_name(&line->key, name), group->group, now, n);
+    line->values[at].n = n;
+    line->values[at].version = entry->version;
+    memcpy(line->values[at].device, entry->device, RECORD_UUID_LEN);
+}
+
+/* One mutation on the line. */
+static void advance(struct look *look, struct line *line, sqlite3_stmt *conflict,
+                    const struct entry *entry)
+{
+    struct peek_field body, deletes;
+    size_t at = 0;
+
+    if (peek_find(entry->mutation.data, entry->mutation.len, MUTATION_DELETE, &deletes) &&
+        deletes.value != 0) {
+        if (clash_of(conflict, entry->id, 0) != CLASH_STORED_WON)
+            advance_delete(look, line, entry);
+        return;
+    }
+    if (!mutation_body(entry->mutation.data, entry->mutation.len, &body))
         return;
     for (size_t i = 0; i < value_group_count; i++) {
         const struct value_group *group = &value_groups[i];
         if (group->type != line->key.type)
             continue;
-        uint32_t *now = &line->values[at++];
-        if (!sets_group(mutation, group))
-            continue;
-        uint32_t n = value_in_body(group, body.data, body.len);
-        if (n == *now)
-            continue;
-        enum clash_verdict verdict = clash_of(conflict, id, group);
-        if (verdict == CLASH_STORED_WON)
-            continue;
-        const struct ledger_edit *edit = ledger_edit_of(&look->sim->ledger, n);
-        const struct ledger_edit *old = ledger_edit_of(&look->sim->ledger, *now);
-        if (verdict == CLASH_NONE && edit != NULL && old != NULL && edit->phone != old->phone &&
-            !ledger_had_seen(&look->sim->ledger, n, *now))
-            sim_fail(look->sim,
-                     "%s, field %u: %u was written over by %u, whose author had not seen"
-                     " it, and no conflict is listed",
-                     sim_name(&line->key, name), group->group, *now, n);
-        *now = n;
+        if (sets_group(&entry->mutation, group))
+            advance_group(look, line, conflict, entry, group,
+                          value_in_body(group, body.data, body.len), at);
+        at++;
     }
+    line->deleted = false;
 }
 
 static void check_line(struct look *look, const struct line *line, sqlite3_stmt *record)
@@ -245,7 +288,7 @@ static void check_line(struct look *look, const struct line *line, sqlite3_stmt 
             const struct value_group *group = &value_groups[i];
             if (group->type != line->key.type)
                 continue;
-            uint32_t n = value_in_body(group, body, len), expected = line->values[at++];
+            uint32_t n = value_in_body(group, body, len), expected = line->values[at++].n;
             const struct ledger_edit *edit = ledger_edit_of(&look->sim->ledger, n);
             if (n != expected)
                 sim_fail(look->sim, "%s, field %u is %u; by its history it is %u",
@@ -272,7 +315,7 @@ static void check_history(struct look *look)
 {
     sqlite3_stmt *log = check_query(look->sim, look->db,
                                     "SELECT DISTINCT family_id, type, id, version, mutation_id,"
-                                    " mutation FROM change_log WHERE kind = 1"
+                                    " mutation, device_id FROM change_log WHERE kind = 1"
                                     " ORDER BY family_id, type, id, version");
     sqlite3_stmt *conflict =
         check_query(look->sim, look->db, "SELECT clashes FROM conflict WHERE mutation_id = ?1");
@@ -287,9 +330,14 @@ static void check_history(struct look *look)
             check_line(look, &line, record);
             line = (struct line){.key = key};
         }
-        struct peek_field mutation = {.data = sqlite3_column_blob(log, 5),
-                                      .len = (size_t)sqlite3_column_bytes(log, 5)};
-        advance(look, &line, conflict, sqlite3_column_blob(log, 4), &mutation);
+        struct entry entry = {
+            .id = sqlite3_column_blob(log, 4),
+            .device = sqlite3_column_blob(log, 6),
+            .version = (uint64_t)sqlite3_column_int64(log, 3),
+            .mutation = {.data = sqlite3_column_blob(log, 5),
+                         .len = (size_t)sqlite3_column_bytes(log, 5)},
+        };
+        advance(look, &line, conflict, &entry);
     }
     if (record != NULL)
         check_line(look, &line, record);

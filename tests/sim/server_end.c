@@ -98,10 +98,15 @@ void server_end_deinit(struct server_end *end)
     free(end->patient);
 }
 
+struct store_steps server_end_steps(struct server_end *end)
+{
+    return (struct store_steps){next_step, end};
+}
+
 bool server_end_start(struct server_end *end, bool create)
 {
     struct store_options options = {.roles = end->service.roles};
-    struct store_steps steps = {next_step, end};
+    struct store_steps steps = server_end_steps(end);
     struct rpc_status status =
         store_sqlite_open_stepped(end->path, create, &options, &steps, &end->store);
 

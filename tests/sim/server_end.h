@@ -33,6 +33,9 @@ void server_end_deinit(struct server_end *end);
 bool server_end_start(struct server_end *end, bool create);
 void server_end_stop(struct server_end *end);
 
+/* How its store is stepped, for another store on the same luck. */
+struct store_steps server_end_steps(struct server_end *end);
+
 /* One step of the store; false: nothing waits. */
 bool server_end_step(struct server_end *end);
 

@@ -17,6 +17,7 @@ enum {
     SIM_FACILITIES = 6, /* two in each region */
     SIM_COPIES_MAX = 8,
     SIM_DELETED_MAX = 64,
+    SIM_GROUPS_MAX = 32, /* value_groups */
     SIM_HELD_MAX = 4096,
     SIM_FAILURES_MAX = 8,
     SIM_TEXT_LEN = 300,
@@ -115,7 +116,11 @@ struct sim {
         struct crash_image *image;
     } copies[SIM_COPIES_MAX];
     size_t copy_count;
-    struct record_key deleted[SIM_DELETED_MAX];
+    struct sim_deleted {
+        struct record_key key;
+        int phone;                       /* where */
+        uint32_t values[SIM_GROUPS_MAX]; /* what its user saw last, by value_groups */
+    } deleted[SIM_DELETED_MAX];
     size_t deleted_count;
     struct sim_held *held;
     size_t held_count;

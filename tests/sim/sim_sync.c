@@ -31,9 +31,10 @@ bool sim_sync_begin(struct sim *sim, struct phone *phone)
 static void ended(struct sim *sim, struct phone *phone)
 {
     link_free(phone_sync_end(phone));
-    sim_say(sim, "  phone %d's sync ends: %s (sent %u, got %u)", phone->index,
-            phone->caught_up ? "caught up" : phone->error, (unsigned)phone->result.pushed,
-            (unsigned)phone->result.pulled);
+    sim_say(sim, "  phone %d's sync ends: %s (answered %u, to go again %u, got %u, withdrawn %u)",
+            phone->index, phone->caught_up ? "caught up" : phone->error,
+            (unsigned)phone->result.pushed, (unsigned)phone->result.retried,
+            (unsigned)phone->result.pulled, (unsigned)phone->result.withdrawn);
     if (phone->mismatch) {
         sim->alarms++;
         sim_say(sim, "  the digests differ");

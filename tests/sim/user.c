@@ -48,17 +48,32 @@ static void write_over(struct sim *sim, struct phone *phone, uint32_t n)
         ledger_over(&sim->ledger, n);
 }
 
-static void write_over_row(struct sim *sim, struct phone *phone, const struct record_key *key)
+static void write_over_row(struct sim *sim, struct phone *phone, struct sim_deleted *deleted)
 {
-    for (size_t i = 0; i < value_group_count; i++)
-        if (value_groups[i].type == key->type && value_groups[i].column != NULL)
-            write_over(sim, phone, value_now(phone, key, &value_groups[i]));
+    for (size_t i = 0; i < value_group_count; i++) {
+        if (value_groups[i].type != deleted->key.type || value_groups[i].column == NULL)
+            continue;
+        deleted->values[i] = value_now(phone, &deleted->key, &value_groups[i]);
+        write_over(sim, phone, deleted->values[i]);
+    }
+}
+
+/* The last time that this phone's user deleted the record; NULL: never. */
+static const struct sim_deleted *deleted_here(const struct sim *sim, const struct phone *phone,
+                                              const struct record_key *key)
+{
+    for (size_t i = sim->deleted_count; i-- > 0;)
+        if (sim->deleted[i].phone == phone->index &&
+            record_key_compare(&sim->deleted[i].key, key) == 0)
+            return &sim->deleted[i];
+    return NULL;
 }
 
 /* Sets groups of a row, which with `made` is made first, in one transaction. */
 static bool write_row(struct sim *sim, struct phone *phone, const struct record_key *key,
                       const struct value_group *const *groups, size_t count, bool bad, bool made)
 {
+    const struct sim_deleted *deleted = made ? deleted_here(sim, phone, key) : NULL;
     char sql[4 * SQL_LEN], where[SQL_LEN / 2], id[PHONE_BLOB_LEN], family[PHONE_BLOB_LEN];
     uint32_t values[GROUPS_MAX], seen[GROUPS_MAX];
     size_t at = (size_t)snprintf(sql, sizeof sql, "BEGIN IMMEDIATE;");
@@ -75,18 +90,23 @@ static bool write_row(struct sim *sim, struct phone *phone, const struct record_
     for (size_t i = 0; i < count; i++) {
         char assignment[VALUES_SQL_LEN];
         values[i] = ledger_value(&sim->ledger);
-        seen[i] = made ? 0 : value_now(phone, key, groups[i]);
+        seen[i] = deleted != NULL ? deleted->values[groups[i] - value_groups]
+                  : made          ? 0
+                                  : value_now(phone, key, groups[i]);
         value_assignment(groups[i], values[i], bad && groups[i]->spoils, assignment);
         at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s", i > 0 ? ", " : "", assignment);
     }
+    if (key->type == TYPE_IDENTIFIER && made)
+        at += (size_t)snprintf(sql + at, sizeof sql - at, ", system = 'card'");
     put_where(key, where, sizeof where);
     snprintf(sql + at, sizeof sql - at, "%s; COMMIT", where);
     bool done = phone_sql(phone, sql) && sqlite3_changes(phone->app) == 1;
     for (size_t i = 0; i < count; i++) {
         ledger_wrote(&sim->ledger, values[i], phone->index, key, groups[i]->group, seen[i]);
-        if (done)
+        /* What failed as the power went may stand there all the same. */
+        if (done || phone->disk->down)
             write_over(sim, phone, seen[i]);
-        else
+        if (!done)
             ledger_over(&sim->ledger, values[i]);
         sim_say(sim, "  phone %d %s %s: %s = %u (saw %u)%s", phone->index, made ? "makes" : "edits",
                 sim_name(key, name), groups[i]->column, values[i], seen[i],
@@ -156,13 +176,14 @@ static bool make(struct sim *sim, struct phone *phone, const struct record_key *
     return write_row(sim, phone, key, groups, count, sim_chance(sim, 3), true);
 }
 
+/* facility NULL: it is taken back. */
 static void set_facility(struct phone *phone, const struct record_key *key, const char *column,
                          const struct record_uuid *facility)
 {
     char sql[SQL_LEN], id[PHONE_BLOB_LEN], to[PHONE_BLOB_LEN];
 
     snprintf(sql, sizeof sql, "UPDATE patient SET %s = %s WHERE id = %s", column,
-             phone_blob(facility, to), phone_blob(&key->id, id));
+             facility != NULL ? phone_blob(facility, to) : "x''", phone_blob(&key->id, id));
     phone_sql(phone, sql);
 }
 
@@ -206,9 +227,10 @@ static void edit_oversize(struct sim *sim, struct phone *phone)
              "UPDATE patient SET street_address = 'v%06u' || hex(zeroblob(%d)) WHERE id = %s", n,
              OVERSIZE_BYTES / 2, phone_blob(&key.id, id));
     ledger_wrote(&sim->ledger, n, phone->index, &key, address->group, seen);
-    if (phone_sql(phone, sql))
+    bool done = phone_sql(phone, sql);
+    if (done || phone->disk->down)
         write_over(sim, phone, seen);
-    else
+    if (!done)
         ledger_over(&sim->ledger, n);
     sim_say(sim, "  phone %d makes %s too large with %u", phone->index, sim_name(&key, name), n);
 }
@@ -219,7 +241,7 @@ static void undelete(struct sim *sim, struct phone *phone)
 
     if (sim->deleted_count == 0)
         return;
-    struct record_key key = sim->deleted[sim_below(sim, sim->deleted_count)];
+    struct record_key key = sim->deleted[sim_below(sim, sim->deleted_count)].key;
     if (!knows_type(phone, key.type))
         return;
     put_where(&key, where, sizeof where);
@@ -267,9 +289,7 @@ void user_move(struct sim *sim, struct phone *phone)
 
     if (!pick(sim, phone, TYPE_PATIENT, &key))
         return;
-    if (taken_back)
-        memset(&facility, 0, sizeof facility);
-    set_facility(phone, &key, "assigned_facility_id", &facility);
+    set_facility(phone, &key, "assigned_facility_id", taken_back ? NULL : &facility);
     sim_say(sim, "  phone %d assigns %s to facility %d", phone->index, sim_name(&key, name),
             taken_back ? -1 : facility.bytes[1]);
 }
@@ -303,7 +323,8 @@ void user_delete(struct sim *sim, struct phone *phone)
         return;
     put_where(&key, where, sizeof where);
     snprintf(sql, sizeof sql, "DELETE FROM %s%s", value_table(type), where);
-    write_over_row(sim, phone, &key);
+    struct sim_deleted deleted = {.key = key, .phone = phone->index};
+    write_over_row(sim, phone, &deleted);
     for (uint32_t n = 1; type == TYPE_PATIENT && n < sim->ledger.edit_count; n++)
         if (record_uuid_compare(&sim->ledger.edits[n].key.family, &key.family) == 0)
             write_over(sim, phone, n);
@@ -311,7 +332,7 @@ void user_delete(struct sim *sim, struct phone *phone)
     sim_say(sim, "  phone %d deletes %s%s", phone->index, sim_name(&key, name),
             done ? "" : ", which fails");
     if (done && sim->deleted_count < SIM_DELETED_MAX)
-        sim->deleted[sim->deleted_count++] = key;
+        sim->deleted[sim->deleted_count++] = deleted;
 }
 
 void user_administer(struct sim *sim, struct phone *phone)

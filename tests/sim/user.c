@@ -69,37 +69,65 @@ static const struct sim_deleted *deleted_here(const struct sim *sim, const struc
     return NULL;
 }
 
-/* Sets groups of a row, which with `made` is made first, in one transaction. */
+/* One INSERT or UPDATE. */
+static void put_statement(const struct record_key *key, const char *columns, const char *literals,
+                          bool made, char *sql, size_t size)
+{
+    char where[SQL_LEN / 2], id[PHONE_BLOB_LEN], family[PHONE_BLOB_LEN];
+    bool card = made && key->type == TYPE_IDENTIFIER;
+
+    if (made && (key->type == TYPE_PATIENT || key->type >= TYPE_FACILITY)) {
+        snprintf(sql, size, "INSERT INTO %s(id%s) VALUES (%s%s)", value_table(key->type), columns,
+                 phone_blob(&key->id, id), literals);
+    } else if (made) {
+        snprintf(sql, size, "INSERT INTO %s(patient_id, id%s%s) VALUES (%s, %s%s%s)",
+                 value_table(key->type), card ? ", system" : "", columns,
+                 phone_blob(&key->family, family), phone_blob(&key->id, id), card ? ", 'card'" : "",
+                 literals);
+    } else {
+        put_where(key, where, sizeof where);
+        /* Without the first comma. */
+        snprintf(sql, size, "UPDATE %s SET (%s) = (%s)%s", value_table(key->type), columns + 2,
+                 literals + 2, where);
+    }
+}
+
+static void tell_edit(struct sim *sim, struct phone *phone, uint32_t n, bool made, bool done,
+                      bool bad)
+{
+    const struct ledger_edit *edit = &sim->ledger.edits[n];
+    const struct value_group *group = value_group_find(edit->key.type, edit->group);
+    char name[48];
+
+    sim_say(sim, "  phone %d %s %s: %s = %u (saw %u)%s", phone->index, made ? "makes" : "edits",
+            sim_name(&edit->key, name), group->column, n, edit->seen,
+            !done                  ? ", which fails"
+            : bad && group->spoils ? ", not valid"
+                                   : "");
+}
+
+/* Sets groups of a row, or makes it with them. */
 static bool write_row(struct sim *sim, struct phone *phone, const struct record_key *key,
                       const struct value_group *const *groups, size_t count, bool bad, bool made)
 {
     const struct sim_deleted *deleted = made ? deleted_here(sim, phone, key) : NULL;
-    char sql[4 * SQL_LEN], where[SQL_LEN / 2], id[PHONE_BLOB_LEN], family[PHONE_BLOB_LEN];
+    char sql[4 * SQL_LEN], columns[SQL_LEN] = "", literals[SQL_LEN] = "";
     uint32_t values[GROUPS_MAX], seen[GROUPS_MAX];
-    size_t at = (size_t)snprintf(sql, sizeof sql, "BEGIN IMMEDIATE;");
-    char name[48];
+    size_t columns_at = 0, literals_at = 0;
 
-    if (made && (key->type == TYPE_PATIENT || key->type >= TYPE_FACILITY))
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "INSERT INTO %s(id) VALUES (%s);",
-                               value_table(key->type), phone_blob(&key->id, id));
-    else if (made)
-        at += (size_t)snprintf(
-            sql + at, sizeof sql - at, "INSERT INTO %s(patient_id, id) VALUES (%s, %s);",
-            value_table(key->type), phone_blob(&key->family, family), phone_blob(&key->id, id));
-    at += (size_t)snprintf(sql + at, sizeof sql - at, "UPDATE %s SET ", value_table(key->type));
     for (size_t i = 0; i < count; i++) {
-        char assignment[VALUES_SQL_LEN];
+        char literal[VALUES_SQL_LEN];
         values[i] = ledger_value(&sim->ledger);
         seen[i] = deleted != NULL ? deleted->values[groups[i] - value_groups]
                   : made          ? 0
                                   : value_now(phone, key, groups[i]);
-        value_assignment(groups[i], values[i], bad && groups[i]->spoils, assignment);
-        at += (size_t)snprintf(sql + at, sizeof sql - at, "%s%s", i > 0 ? ", " : "", assignment);
+        value_literals(groups[i], values[i], bad && groups[i]->spoils, literal);
+        columns_at += (size_t)snprintf(columns + columns_at, sizeof columns - columns_at, ", %s",
+                                       value_columns(groups[i]));
+        literals_at += (size_t)snprintf(literals + literals_at, sizeof literals - literals_at,
+                                        ", %s", literal);
     }
-    if (key->type == TYPE_IDENTIFIER && made)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, ", system = 'card'");
-    put_where(key, where, sizeof where);
-    snprintf(sql + at, sizeof sql - at, "%s; COMMIT", where);
+    put_statement(key, columns, literals, made, sql, sizeof sql);
     bool done = phone_sql(phone, sql) && sqlite3_changes(phone->app) == 1;
     for (size_t i = 0; i < count; i++) {
         ledger_wrote(&sim->ledger, values[i], phone->index, key, groups[i]->group, seen[i]);
@@ -108,12 +136,8 @@ static bool write_row(struct sim *sim, struct phone *phone, const struct record_
             write_over(sim, phone, seen[i]);
         if (!done)
             ledger_over(&sim->ledger, values[i]);
-        sim_say(sim, "  phone %d %s %s: %s = %u (saw %u)%s", phone->index, made ? "makes" : "edits",
-                sim_name(key, name), groups[i]->column, values[i], seen[i],
-                done ? (bad ? ", not valid" : "") : ", which fails");
+        tell_edit(sim, phone, values[i], made, done, bad);
     }
-    if (!sqlite3_get_autocommit(phone->app))
-        phone_sql(phone, "ROLLBACK");
     return done;
 }
 

@@ -62,22 +62,35 @@ void value_text(uint32_t n, char text_out[16])
     snprintf(text_out, 16, "v%06u", n);
 }
 
-void value_assignment(const struct value_group *group, uint32_t n, bool bad,
-                      char sql_out[VALUES_SQL_LEN])
+const char *value_columns(const struct value_group *group)
 {
     switch (group->form) {
     case VALUE_TEXT:
-        snprintf(sql_out, VALUES_SQL_LEN, bad ? "%s = 'b%04u'" : "%s = 'v%06u'", group->column, n);
-        break;
     case VALUE_NUMBER:
-        snprintf(sql_out, VALUES_SQL_LEN, "%s = %u", group->column, n);
         break;
     case VALUE_BIRTH:
-        snprintf(sql_out, VALUES_SQL_LEN, "age_years = %u, age_recorded_at_ms = %u",
-                 1 + n % 120 + (bad ? 130 : 0), n);
+        return "age_years, age_recorded_at_ms";
+    case VALUE_PRESSURE:
+        return "systolic_mmhg, diastolic_mmhg";
+    }
+    return group->column;
+}
+
+void value_literals(const struct value_group *group, uint32_t n, bool bad,
+                    char sql_out[VALUES_SQL_LEN])
+{
+    switch (group->form) {
+    case VALUE_TEXT:
+        snprintf(sql_out, VALUES_SQL_LEN, bad ? "'b%04u'" : "'v%06u'", n);
+        break;
+    case VALUE_NUMBER:
+        snprintf(sql_out, VALUES_SQL_LEN, "%u", n);
+        break;
+    case VALUE_BIRTH:
+        snprintf(sql_out, VALUES_SQL_LEN, "%u, %u", 1 + n % 120 + (bad ? 130 : 0), n);
         break;
     case VALUE_PRESSURE:
-        snprintf(sql_out, VALUES_SQL_LEN, "systolic_mmhg = %u, diastolic_mmhg = %u",
+        snprintf(sql_out, VALUES_SQL_LEN, "%u, %u",
                  bad ? SYSTOLIC_MAX + 1 + n : SYSTOLIC_MIN + n % SYSTOLIC_COUNT,
                  bad ? DIASTOLIC_MIN : DIASTOLIC_MIN + n / SYSTOLIC_COUNT);
         break;

@@ -50,9 +50,10 @@ extern const size_t value_group_count;
 const char *value_table(uint32_t type);
 const struct value_group *value_group_find(uint32_t type, uint32_t group);
 
-/* "column = value, ..." */
-void value_assignment(const struct value_group *group, uint32_t n, bool bad,
-                      char sql_out[VALUES_SQL_LEN]);
+/* "column, ..." and, for these, "value, ..." */
+const char *value_columns(const struct value_group *group);
+void value_literals(const struct value_group *group, uint32_t n, bool bad,
+                    char sql_out[VALUES_SQL_LEN]);
 /* An expression that gives the value's number, 0 for none. */
 void value_expression(const struct value_group *group, char sql_out[VALUES_SQL_LEN]);
 

@@ -223,7 +223,7 @@ static bool make_tls(struct sync *sync)
     struct store *store = &sync->outpost->store;
     sqlite3_stmt *identity = store_statement(store, STORE_IDENTITY_GET);
     enum store_step step = store_step(store, identity);
-    struct rpc_tls_options options = {0};
+    struct rpc_tls_options options = {.clock_unreliable = true};
     struct rpc_status status;
 
     if (step == STORE_DONE)

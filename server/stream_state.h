@@ -24,6 +24,7 @@ enum {
     HELLO_RECEIPT = 3,
     HELLO_FACILITY_ID = 4,
     HELLO_TOKEN = 5,
+    HELLO_BATCH_BYTES = 9,
     WELCOME_SETTINGS = 1,
     WELCOME_REGIONS = 2,
     WELCOME_FACILITY_ID = 3,
@@ -92,6 +93,7 @@ struct stream {
     struct cursor cursor;           /* exactly the regions in scope, global first */
     struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
     uint8_t presented_token[STORE_TOKEN_LEN];
+    uint64_t asked_bytes; /* of a page, for the device's link; 0: as the settings say */
     bool token_given;
     size_t pulling; /* index of the region being pulled */
     bool page_owed;

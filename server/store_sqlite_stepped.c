@@ -29,9 +29,9 @@ static void stepped_submit(struct store *base, struct store_request *request)
 
 static void execute_writes(struct stepped_store *self, size_t count)
 {
-    struct store_request *requests[STORE_STEP_WRITES_MAX];
+    struct store_request *requests[STORE_STEP_WRITES_MAX] = {NULL};
 
-    assert(count <= self->writes.count && count <= STORE_STEP_WRITES_MAX);
+    assert(count > 0 && count <= self->writes.count && count <= STORE_STEP_WRITES_MAX);
     for (size_t i = 0; i < count; i++)
         requests[i] = store_queue_take(&self->writes);
     sqlite_run_writes(&self->runner, requests, count);

@@ -144,11 +144,13 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
     pump(sync);
 }
 
-static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers)
 {
     struct sync *sync = context;
 
     (void)call;
+    (void)trailers;
     sync->closed = true;
     sync->ended = *status;
 }

@@ -140,12 +140,14 @@ static void on_writable(void *context, rpc_call *call)
         stream_on_writable(self->stream);
 }
 
-static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers)
 {
     struct sync_call *self = context;
 
     (void)call;
     (void)status;
+    (void)trailers;
     if (self == NULL)
         return;
     stream_on_close(self->stream);

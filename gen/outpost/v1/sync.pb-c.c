@@ -823,7 +823,7 @@ const ProtobufCMessageDescriptor outpost__v1__sync_response__descriptor =
   (ProtobufCMessageInit) outpost__v1__sync_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
+static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[8] =
 {
   {
     "schema_revision",
@@ -909,6 +909,18 @@ static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "repair_region_ids",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Outpost__V1__Hello, n_repair_region_ids),
+    offsetof(Outpost__V1__Hello, repair_region_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__hello__field_indices_by_name[] = {
   5,   /* field[5] = abilities */
@@ -916,13 +928,14 @@ static const unsigned outpost__v1__hello__field_indices_by_name[] = {
   1,   /* field[1] = cursor */
   3,   /* field[3] = facility_id */
   2,   /* field[2] = receipt */
+  7,   /* field[7] = repair_region_ids */
   0,   /* field[0] = schema_revision */
   4,   /* field[4] = token */
 };
 static const ProtobufCIntRange outpost__v1__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
 {
@@ -932,7 +945,7 @@ const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
   "Outpost__V1__Hello",
   "outpost.v1",
   sizeof(Outpost__V1__Hello),
-  7,
+  8,
   outpost__v1__hello__field_descriptors,
   outpost__v1__hello__field_indices_by_name,
   1,  outpost__v1__hello__number_ranges,

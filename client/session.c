@@ -296,7 +296,8 @@ void sync_session_finish(struct sync_session *session)
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-/* The server's word on where the device works, kept when it is news. */
+/* The server's word on where the device works, kept when it is news, and when the app
+ * has not switched to another facility since Hello. */
 static bool keep_welcome(struct sync_session *session, const struct device_state *news)
 {
     struct store *store = session->store;
@@ -313,6 +314,7 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
     statement = store_statement(store, STORE_STATE_WELCOME_SET);
     store_bind_uuid(statement, 1, &news->facility_id);
     store_bind_uuid(statement, 2, &news->family_region_id);
+    store_bind_uuid(statement, 9, &known->facility_id);
     if (statement != NULL) {
         sqlite3_bind_int(statement, 3, news->accepts_zstd);
         sqlite3_bind_int64(statement, 4, news->settings.push_batch);
@@ -483,6 +485,18 @@ bool sync_session_paused(const struct sync_session *session)
 bool sync_session_waits(const struct sync_session *session)
 {
     return session->asks_first && sync_session_paused(session);
+}
+
+bool sync_session_elsewhere(const struct sync_session *session)
+{
+    struct device_state now;
+    bool elsewhere;
+
+    device_state_init(&now);
+    elsewhere = device_state_load(session->store, &now) &&
+                record_uuid_compare(&now.facility_id, &session->device.facility_id) != 0;
+    device_state_deinit(&now);
+    return elsewhere;
 }
 
 uint32_t sync_session_interval_s(const struct sync_session *session)

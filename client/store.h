@@ -39,9 +39,11 @@
     X(STATE_RECEIPT_SET, "UPDATE outpost_state SET receipt = ?1")                                 \
     X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
                            " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
-    X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
+    X(STATE_WELCOME_SET, "UPDATE outpost_state SET family_region_id = ?2,"                        \
                          " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5,"                 \
-                         " sync_interval_s = ?6, pause = ?7, compression = ?8")                   \
+                         " sync_interval_s = ?6, pause = ?7, compression = ?8,"                   \
+                         " facility_id = CASE facility_id WHEN ?9 THEN ?1"                        \
+                         " ELSE facility_id END")                                                 \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \

@@ -45,7 +45,7 @@ struct sync {
     bool closed;             /* the call is over */
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
-    bool edited;             /* follow mode: the app has edited */
+    bool edited;             /* follow mode: the app has edited, or works elsewhere now */
     bool paused;             /* follow mode: the server said not to sync by itself */
     uint32_t interval_s;     /* with paused: when to ask again */
     int64_t looked_ms;
@@ -162,7 +162,8 @@ static bool is_closed(void *context)
     return sync->closed;
 }
 
-/* ---- Follow: edits of the app ------------------------------------------------------------- */
+/* ---- Follow: what the app does meanwhile
+ * ------------------------------------------------------------- */
 
 static int64_t read_number(struct sync *sync, const char *sql)
 {
@@ -189,7 +190,8 @@ static void look_for_edits(struct sync *sync)
     if (version == sync->data_version)
         return;
     sync->data_version = version;
-    if (read_number(sync, "SELECT EXISTS (SELECT 1 FROM outpost_pending p WHERE NOT EXISTS"
+    if (!sync_session_elsewhere(sync->session) &&
+        read_number(sync, "SELECT EXISTS (SELECT 1 FROM outpost_pending p WHERE NOT EXISTS"
                           " (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type AND"
                           " r.family_id = p.family_id AND r.id = p.id AND"
                           " r.generation = p.generation))") == 0)

@@ -7,7 +7,6 @@
 #include "enrol.h"
 
 #include "code.h"
-#include "enrolled.h"
 
 #include <stdlib.h>
 
@@ -61,34 +60,19 @@ static void reply(struct enrolment *enrolment, struct rpc_bytes certificate)
 {
     Outpost__V1__EnrolResponse response = OUTPOST__V1__ENROL_RESPONSE__INIT;
     const struct stream_service *streams = enrolment->service->streams;
-    const struct store_enrol *enrol = &enrolment->enrol;
+    const struct store_device *device = &enrolment->enrol.device;
     ProtobufCBinaryData chain = binary(ca_certificate(enrolment->service->ca));
 
-    response.device_id = binary(rpc_bytes_view(enrol->device_id.bytes, RECORD_UUID_LEN));
+    response.device_id = binary(rpc_bytes_view(device->device_id.bytes, RECORD_UUID_LEN));
     response.certificate = binary(certificate);
     response.n_ca_chain = 1;
     response.ca_chain = &chain;
-    response.facility_id = binary(rpc_bytes_view(enrol->facility_id.bytes, RECORD_UUID_LEN));
-    response.enrolment_region_id = binary(rpc_bytes_view(enrol->region_id.bytes, RECORD_UUID_LEN));
-    response.admin = enrol->admin;
+    response.facility_id = binary(rpc_bytes_view(device->facility_id.bytes, RECORD_UUID_LEN));
+    response.enrolment_region_id =
+        binary(rpc_bytes_view(device->enrolment_region.bytes, RECORD_UUID_LEN));
+    response.admin = device->admin;
     response.server_time_ms = streams->time_ms(streams->context);
     outpost_v1_enrolment_service_enrol_reply(enrolment->call, &response);
-}
-
-/* Durable beside the store before it is answered. */
-static struct rpc_status note(const struct enrolment *enrolment)
-{
-    const struct store_enrol *enrol = &enrolment->enrol;
-    struct store_device_add add = {.device = {
-                                       .device_id = enrol->device_id,
-                                       .enrolment_region = enrol->region_id,
-                                       .facility_id = enrol->facility_id,
-                                       .admin = enrol->admin,
-                                       .enrolled_at_ms = enrol->now_ms,
-                                   }};
-
-    memcpy(add.selector, enrol->selector, sizeof add.selector);
-    return enrolled_note_device(enrolment->service->config, &add);
 }
 
 static void enrol_done(struct store_request *request)
@@ -101,11 +85,9 @@ static void enrol_done(struct store_request *request)
     if (rpc_ok(&status))
         status = verdict_status(enrolment->enrol.verdict);
     if (rpc_ok(&status))
-        status = note(enrolment);
-    if (rpc_ok(&status))
         status =
             ca_sign_device(enrolment->service->ca, rpc_buffer_view(&enrolment->certificate_request),
-                           &enrolment->enrol.device_id, &certificate);
+                           &enrolment->enrol.device.device_id, &certificate);
     if (enrolment->call != NULL) {
         if (rpc_ok(&status))
             reply(enrolment, rpc_buffer_view(&certificate));
@@ -122,7 +104,9 @@ static struct rpc_status begin(struct enrol_service *service, rpc_call *call,
     const struct stream_service *streams = service->streams;
     struct rpc_bytes csr =
         rpc_bytes_view(request->certificate_request.data, request->certificate_request.len);
-    struct rpc_status status = ca_check_request(csr);
+    struct store_device device = {0};
+    struct rpc_status status =
+        ca_check_request(csr, device.public_key, sizeof device.public_key, &device.public_key_len);
     uint8_t random[RECORD_UUID_LEN];
     struct code code;
 
@@ -147,8 +131,9 @@ static struct rpc_status begin(struct enrol_service *service, rpc_call *call,
     memcpy(enrol->selector, code.selector, sizeof enrol->selector);
     memcpy(enrol->secret_hash, code.secret_hash, sizeof enrol->secret_hash);
     streams->random(streams->context, random, sizeof random);
-    enrol->device_id = record_uuid_v4(random);
-    enrol->now_ms = streams->time_ms(streams->context);
+    device.device_id = record_uuid_v4(random);
+    device.enrolled_at_ms = streams->time_ms(streams->context);
+    enrol->device = device;
     enrol->request.kind = STORE_ENROL;
     enrol->request.done = enrol_done;
     enrol->request.owner = enrolment;

@@ -7,7 +7,6 @@
 #define OUTPOST_SERVER_ENROL_H
 
 #include "ca.h"
-#include "config.h"
 #include "stream.h"
 
 #include "outpost/v1/enrolment.rpc.h"
@@ -17,7 +16,6 @@ struct enrolment;
 struct enrol_service {
     const struct stream_service *streams; /* store, clock, randomness */
     struct ca *ca;
-    const struct config *config; /* where enrolments are noted */
     struct enrolment *under_way; /* zero-initialised */
 };
 

@@ -15,6 +15,9 @@ void stream_forget_own(struct stream *stream)
         free(stream->own[i].runs);
         stream->own[i] = (struct own_runs){0};
     }
+    free(stream->entered);
+    stream->entered = NULL;
+    stream->entered_count = 0;
 }
 
 static void note_seq(struct own_runs *own, uint64_t seq)
@@ -59,6 +62,32 @@ static bool is_own(const struct own_runs *own, uint64_t seq)
     return low < own->count && own->runs[low].first <= seq;
 }
 
+static void note_entered(struct stream *stream, const struct store_page *page)
+{
+    struct own_runs *own = &stream->own[1];
+    size_t count = stream->entered_count + page->entered_count;
+
+    if (own->count == 0 || page->entered_count == 0)
+        return;
+    struct record_uuid *grown =
+        count <= STREAM_ENTERED_MAX ? realloc(stream->entered, count * sizeof *grown) : NULL;
+    if (grown == NULL) {
+        own->count = 0;
+        return;
+    }
+    memcpy(grown + stream->entered_count, page->entered, page->entered_count * sizeof *grown);
+    stream->entered = grown;
+    stream->entered_count = count;
+}
+
+static bool has_entered(const struct stream *stream, const struct record_uuid *family)
+{
+    for (size_t i = 0; i < stream->entered_count; i++)
+        if (record_uuid_compare(&stream->entered[i], family) == 0)
+            return true;
+    return false;
+}
+
 /* ---- Pages ------------------------------------------------------------- */
 
 static void page_done(struct store_request *request);
@@ -68,7 +97,7 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     struct store_page *page = &stream->page;
 
     *page = (struct store_page){
-        .device_id = stream->device_id,
+        .caller = stream_caller(stream),
         .region_id = region->region_id,
         .snapshot = region->in_snapshot,
         .after = region->position,
@@ -91,7 +120,7 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
         return page->row_count;
     for (size_t i = 0; i < page->row_count; i++) {
         const struct store_row *row = &page->rows[i];
-        if (is_own(own, row->seq))
+        if (is_own(own, row->seq) && !has_entered(stream, &row->key.family))
             continue;
         memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
         len += row->len;
@@ -102,7 +131,8 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 }
 
 /* Moves the cursor past the page. */
-static void cursor_advance(struct cursor_region *region, const struct store_page *page)
+static void cursor_advance(struct stream *stream, struct cursor_region *region,
+                           const struct store_page *page)
 {
     if (!region->in_snapshot) {
         region->at = page->place;
@@ -111,6 +141,8 @@ static void cursor_advance(struct cursor_region *region, const struct store_page
         region->in_snapshot = false;
         region->position = (struct record_key){.type = 0};
         region->sent = 0;
+        if (!record_uuid_is_zero(&region->region_id))
+            stream->cursor.region_count = stream->scope_count; /* the device has swept */
     } else {
         region->position = page->rows[page->row_count - 1].key;
         region->sent += page->row_count;
@@ -121,10 +153,11 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
 {
     bool begins = region->in_snapshot && region->sent == 0;
     bool completes = region->in_snapshot && page->at_end;
+    note_entered(stream, page);
     size_t rows = page_squeeze(stream, page);
     struct rpc_buffer rest;
 
-    cursor_advance(region, page);
+    cursor_advance(stream, region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;
     if (rows == 0 && page->marker_count == 0 && !begins && !completes)
@@ -147,8 +180,8 @@ static void page_done(struct store_request *request)
 
     stream->page_owed = false;
     bool wanted = stream_answered(stream, request);
-    if (wanted && stream->page.revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && stream->page.refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &stream->page.refusal);
     } else if (wanted) {
         struct cursor_region *region = &stream->cursor.regions[stream->pulling];
         bool was_snapshot = region->in_snapshot;
@@ -187,8 +220,8 @@ static void settle(struct stream *stream)
     const struct stream_service *service = stream->service;
 
     *caught_up = (struct store_caught_up){
-        .device_id = stream->device_id,
-        .region_count = stream->cursor.region_count,
+        .caller = stream_caller(stream),
+        .region_count = stream->scope_count,
         .renew_token = !stream->token_given,
         .now_ms = service->time_ms(service->context),
     };
@@ -234,8 +267,8 @@ static void caught_up_done(struct store_request *request)
     struct stream *stream = request->owner;
 
     bool wanted = stream_answered(stream, request);
-    if (wanted && stream->caught_up.revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && stream->caught_up.refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &stream->caught_up.refusal);
     } else if (wanted) {
         bool more = false;
         for (size_t i = 0; i < stream->caught_up.region_count; i++) {
@@ -263,7 +296,7 @@ bool stream_is_following(const struct stream *stream, struct record_uuid regions
 {
     if (stream->state != STATE_FOLLOWING)
         return false;
-    for (size_t i = 0; i < stream->cursor.region_count; i++)
+    for (size_t i = 0; i < stream->scope_count; i++)
         regions_out[i] = stream->cursor.regions[i].region_id;
     return true;
 }
@@ -271,11 +304,13 @@ bool stream_is_following(const struct stream *stream, struct record_uuid regions
 void stream_wake(struct stream *stream, const struct record_uuid *region_id, uint64_t seq)
 {
     const struct cursor_region *region = cursor_find(&stream->cursor, region_id);
+    size_t index = region != NULL ? (size_t)(region - stream->cursor.regions) : 0;
 
-    if (stream->state != STATE_FOLLOWING || region == NULL || seq <= region->at.seq)
+    if (stream->state != STATE_FOLLOWING || region == NULL || index >= stream->scope_count ||
+        seq <= region->at.seq)
         return;
     stream_enter(stream);
-    stream->behind[region - stream->cursor.regions] = true;
+    stream->behind[index] = true;
     stream->pulling = 0;
     stream_set_state(stream, STATE_PULLING);
     stream_pump(stream);
@@ -284,9 +319,9 @@ void stream_wake(struct stream *stream, const struct record_uuid *region_id, uin
 
 void stream_begin_pull(struct stream *stream)
 {
-    for (size_t i = 0; i < stream->cursor.region_count; i++)
+    for (size_t i = 0; i < stream->scope_count; i++)
         stream->behind[i] = true;
-    for (size_t i = 0; i < stream->cursor.region_count; i++) {
+    for (size_t i = 0; i < stream->scope_count; i++) {
         const struct cursor_region *region = &stream->cursor.regions[i];
         /* Nothing to read where the device stands at the head; what is
          * committed meanwhile is found when settling. */
@@ -302,9 +337,9 @@ void stream_pull(struct stream *stream)
 {
     if (stream->page_owed || !stream->peer.writable(stream->peer.context))
         return;
-    while (stream->pulling < stream->cursor.region_count && !stream->behind[stream->pulling])
+    while (stream->pulling < stream->scope_count && !stream->behind[stream->pulling])
         stream->pulling++;
-    if (stream->pulling < stream->cursor.region_count)
+    if (stream->pulling < stream->scope_count)
         request_page(stream, &stream->cursor.regions[stream->pulling]);
     else
         settle(stream);

@@ -98,7 +98,7 @@ static bool is_write(enum store_kind kind)
     case STORE_CAUGHT_UP:
     case STORE_ENROL:
     case STORE_CODE_ADD:
-    case STORE_DEVICE_SET:
+    case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
@@ -123,8 +123,8 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
     case STORE_DEVICE_ADD:
         return sqlite_device_add(&self->writer, (struct store_device_add *)request);
-    case STORE_DEVICE_SET:
-        return sqlite_device_set(&self->writer, (struct store_device_set *)request);
+    case STORE_DEVICE_CHANGE:
+        return sqlite_device_change(&self->writer, roles, (struct store_device_change *)request);
     case STORE_SETTING_SET:
         return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
     case STORE_QUARANTINE_RETRY:
@@ -155,10 +155,11 @@ static struct store_place place_in(struct push_set *set, const struct record_uui
 
 static int run_push(struct sqlite_store *self, struct push_set *set, struct store_push *push)
 {
-    const struct record_uuid *author = &push->batch->device.device_id;
-    int code = sqlite_device_revoked(&self->writer, author, &push->revoked);
+    const struct scope_device *author = &push->batch->device;
+    struct store_caller caller = {author->device_id, author->region};
+    int code = sqlite_read_refusal(&self->writer, &caller, &push->refusal);
 
-    if (code != SQLITE_OK || push->revoked)
+    if (code != SQLITE_OK || push->refusal.why != STANDING_ADMITTED)
         return code;
     code = sqlite_push_load(&self->writer, set, push->batch);
     if (code != SQLITE_OK)
@@ -196,7 +197,7 @@ static int run_group(struct sqlite_store *self, struct store_request *const *req
     if (code != SQLITE_OK && !sqlite3_get_autocommit(self->writer.db))
         sqlite_conn_exec(&self->writer, "ROLLBACK");
     for (size_t i = 0; i < count; i++) {
-        requests[i]->status = status;
+        requests[i]->status = code == SQLITE_OK ? store_note(&self->options, requests[i]) : status;
         if (requests[i]->kind == STORE_PUSH && code == SQLITE_OK) {
             struct store_push *push = (struct store_push *)requests[i];
             push->head_global = place_in(&set, &scope_global_region);
@@ -262,8 +263,8 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
         return sqlite_read_page(conn, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
-    case STORE_REVOKED:
-        return sqlite_read_revoked(conn, (struct store_revoked *)request);
+    case STORE_REFUSED:
+        return sqlite_read_refused(conn, (struct store_refused *)request);
     case STORE_RECORD_GET:
         return sqlite_read_record(conn, (struct store_record_get *)request);
     case STORE_LOG_LIST:
@@ -274,6 +275,8 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
         return sqlite_conflict_list(conn, (struct store_conflict_list *)request);
     case STORE_DEVICE_LIST:
         return sqlite_device_list(conn, (struct store_device_list *)request);
+    case STORE_DEVICE_GET:
+        return sqlite_device_get(conn, (struct store_device_get *)request);
     default:
         assert(!"not a read");
         return SQLITE_MISUSE;

@@ -244,57 +244,58 @@ void sync_poll_followers(struct sync_service *service)
     store_submit(service->streams->store, &service->heads.request);
 }
 
-/* ---- Revoked devices -------------------------------------------------------- */
+/* ---- Refused devices -------------------------------------------------------- */
 
-static void refuse_device(struct sync_service *service, const struct record_uuid *device_id)
+static void refuse_device(struct sync_service *service, const struct store_caller *caller,
+                          const struct store_refusal *refusal)
 {
     struct sync_call *next;
 
     for (struct sync_call *call = service->calls; call != NULL; call = next) {
-        struct record_uuid id = stream_device(call->stream);
+        struct store_caller now = stream_caller(call->stream);
         next = call->next;
-        if (record_uuid_compare(&id, device_id) == 0)
-            stream_refuse(call->stream);
+        if (memcmp(&now, caller, sizeof now) == 0)
+            stream_refuse(call->stream, refusal);
     }
 }
 
-static void revoked_done(struct store_request *request)
+static void refused_done(struct store_request *request)
 {
     struct sync_service *service = request->owner;
 
-    service->asking_revoked = false;
+    service->asking_refused = false;
     if (rpc_ok(&request->status))
-        for (size_t i = 0; i < service->revoked.device_count; i++)
-            if (service->devices_revoked[i])
-                refuse_device(service, &service->devices[i]);
-    free(service->devices);
-    free(service->devices_revoked);
+        for (size_t i = 0; i < service->refused.caller_count; i++)
+            if (service->refusals[i].why != STANDING_ADMITTED)
+                refuse_device(service, &service->callers[i], &service->refusals[i]);
+    free(service->callers);
+    free(service->refusals);
 }
 
-void sync_poll_revoked(struct sync_service *service)
+void sync_poll_refused(struct sync_service *service)
 {
     size_t count = 0;
 
-    if (service->asking_revoked || service->calls == NULL)
+    if (service->asking_refused || service->calls == NULL)
         return;
     for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
         count++;
-    service->devices = calloc(count, sizeof *service->devices);
-    service->devices_revoked = calloc(count, sizeof *service->devices_revoked);
-    if (service->devices == NULL || service->devices_revoked == NULL) {
-        free(service->devices);
-        free(service->devices_revoked);
+    service->callers = calloc(count, sizeof *service->callers);
+    service->refusals = calloc(count, sizeof *service->refusals);
+    if (service->callers == NULL || service->refusals == NULL) {
+        free(service->callers);
+        free(service->refusals);
         return;
     }
     count = 0;
     for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
-        service->devices[count++] = stream_device(call->stream);
-    service->asking_revoked = true;
-    service->revoked = (struct store_revoked){
-        .request = {.kind = STORE_REVOKED, .done = revoked_done, .owner = service},
-        .device_count = count,
-        .devices = service->devices,
-        .revoked = service->devices_revoked,
+        service->callers[count++] = stream_caller(call->stream);
+    service->asking_refused = true;
+    service->refused = (struct store_refused){
+        .request = {.kind = STORE_REFUSED, .done = refused_done, .owner = service},
+        .caller_count = count,
+        .callers = service->callers,
+        .refusals = service->refusals,
     };
-    store_submit(service->streams->store, &service->revoked.request);
+    store_submit(service->streams->store, &service->refused.request);
 }

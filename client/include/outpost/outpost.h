@@ -109,8 +109,10 @@ struct outpost_enrol_options {
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_enrol(
     outpost *device, const struct outpost_enrol_options *options);
 
-/* The device works at another facility from the next sync on; the server then
- * has the last word. */
+/* The device works at another facility from the next sync on, also one of another
+ * region. What was entered before keeps the facility that it was entered at. No
+ * network is needed: the next sync decides (DENIED: not allowed there), and to switch
+ * back undoes a refusal. A sync that follows begins anew by itself. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_set_facility(
     outpost *device, const uint8_t facility_id[OUTPOST_ID_LEN]);
 

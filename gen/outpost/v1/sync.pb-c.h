@@ -265,10 +265,15 @@ struct  Outpost__V1__Hello
    */
   size_t n_repair_region_ids;
   ProtobufCBinaryData *repair_region_ids;
+  /*
+   * Not 0: the link is bad, and messages should hold about so many bytes before
+   * compression, though the settings allow more.
+   */
+  uint32_t batch_bytes;
 };
 #define OUTPOST__V1__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__hello__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL }
+    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, 0 }
 
 
 /*

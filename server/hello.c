@@ -38,8 +38,8 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
             memcpy(hello->receipt, field.bytes.data, STORE_HASH_LEN);
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
-        else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
-            memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+        else if (field.number == HELLO_TOKEN && field.bytes.len == TOKEN_LEN)
+            memcpy(stream->presented_token, field.bytes.data, TOKEN_LEN);
         else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
             stream->asked_bytes = field.value;
     }
@@ -61,26 +61,6 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
     stream_submit(stream, &hello->request, STORE_HELLO, hello_done);
 }
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
-/* R23: the present or the previous token is good. One that is newer than any
- * that this server gave was given by it before it was restored. */
-static bool token_is_good(const struct stream *stream)
-{
-    const struct store_hello *hello = &stream->hello;
-
-    return memcmp(stream->presented_token, hello->token, STORE_TOKEN_LEN) == 0 ||
-           memcmp(stream->presented_token, hello->token_previous, STORE_TOKEN_LEN) == 0 ||
-           is_zero(hello->token, STORE_TOKEN_LEN) ||
-           token_count(stream->presented_token) > token_count(hello->token);
-}
-
 /* R18: identity, wipe, revocation, copies, facility and scope, before any push.
  * False: the stream has ended. */
 static bool admit(struct stream *stream)
@@ -100,11 +80,8 @@ static bool admit(struct stream *stream)
                                            "this server does not know the device: enrol it again"));
     else if (refusal.why != STANDING_ADMITTED)
         stream_end_refused(stream, &refusal);
-    else if (!token_is_good(stream))
-        stream_end(stream,
-                   rpc_status_make(RPC_PERMISSION_DENIED,
-                                   "another copy of this device's database has synced: keep this"
-                                   " one as it is and ask the administrator to enrol it anew"));
+    else if (!token_is_good(&hello->tokens, stream->presented_token))
+        stream_end_copied(stream);
     else if (!hello->facility_known)
         stream_end(stream, rpc_status_make(RPC_PERMISSION_DENIED,
                                            "facility %s is not known: choose another (outpost"

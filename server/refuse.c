@@ -29,9 +29,32 @@ static struct rpc_status refusal_status(const struct stream *stream, enum standi
     return rpc_status_make(RPC_PERMISSION_DENIED, "the device is revoked: ask the administrator");
 }
 
+/* What a program can act upon; NULL: a person must. */
+static const char *refusal_reason(enum standing_refusal why)
+{
+    return why == STANDING_REFUSED_REVOKED ? "revoked" : NULL;
+}
+
+static void end(struct stream *stream, struct rpc_status status, const char *reason)
+{
+    if (reason != NULL && stream->peer.add_trailer != NULL && !stream->closed &&
+        stream->state != STATE_ENDED)
+        stream->peer.add_trailer(stream->peer.context, "outpost-reason", reason);
+    stream_end(stream, status);
+}
+
 void stream_end_refused(struct stream *stream, const struct store_refusal *refusal)
 {
-    stream_end(stream, refusal_status(stream, refusal->why));
+    end(stream, refusal_status(stream, refusal->why), refusal_reason(refusal->why));
+}
+
+void stream_end_copied(struct stream *stream)
+{
+    end(stream,
+        rpc_status_make(RPC_PERMISSION_DENIED,
+                        "another copy of this device's database has synced since: ask for an"
+                        " identity of its own (Recertify)"),
+        "copied");
 }
 
 struct store_caller stream_caller(const struct stream *stream)

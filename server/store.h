@@ -28,6 +28,7 @@
 #include "scope.h"
 #include "settings.h"
 #include "standing.h"
+#include "token.h"
 
 /* ---- Limits (I12) ------------------------------------------------------ */
 
@@ -51,9 +52,12 @@ enum {
     STORE_REGIONS_PER_DEVICE_MAX = 16,
     /* Places of one Hello: up to where, the newest seen, a snapshot's high water. */
     STORE_PLACES_MAX = 3 * STORE_REGIONS_PER_DEVICE_MAX,
+    /* Databases that are certified as copies of one enrolment, copies of copies
+     * counted: protects the device table from a database that is cloned for ever. */
+    STORE_COPIES_MAX = 256,
 };
 
-enum { STORE_HASH_LEN = AUDIT_HASH_LEN, STORE_TOKEN_LEN = 16 };
+enum { STORE_HASH_LEN = AUDIT_HASH_LEN };
 
 /* ---- Requests ----------------------------------------------------------- */
 
@@ -65,6 +69,7 @@ enum store_kind {
     STORE_HEADS,
     STORE_REFUSED,
     STORE_ENROL,
+    STORE_RECERTIFY,
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
     STORE_DEVICE_GET,
@@ -133,8 +138,7 @@ struct store_hello {
     bool facility_known;
     bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
     struct scope_device device;
-    uint8_t token[STORE_TOKEN_LEN]; /* all zeros: none given yet */
-    uint8_t token_previous[STORE_TOKEN_LEN];
+    struct token_pair tokens;
     size_t head_count;
     struct store_head heads[2]; /* the global region, then the device's */
 };
@@ -194,9 +198,9 @@ struct store_caught_up {
     struct record_uuid regions[2];
     struct store_place places[2]; /* up to where the device has all */
     bool renew_token;
-    int64_t now_ms;                      /* noted as the device's last sync, with the token */
-    uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
-    uint8_t presented_token[STORE_TOKEN_LEN];
+    int64_t now_ms;                /* noted as the device's last sync, with the token */
+    uint8_t next_token[TOKEN_LEN]; /* random, given by the caller */
+    uint8_t presented_token[TOKEN_LEN];
     /* out */
     struct store_refusal refusal; /* of the caller: then nothing was written */
     bool behind[2];               /* there is more: no token was written */
@@ -253,6 +257,7 @@ struct store_device {
     struct record_uuid device_id;
     struct record_uuid enrolment_region;
     struct record_uuid facility_id; /* where it enrolled */
+    struct record_uuid copied_from; /* whose copy it is (R23); zeros: it enrolled by a code */
     bool admin;
     int64_t enrolled_at_ms;
     struct standing standing;
@@ -277,6 +282,25 @@ struct store_enrol {
         STORE_CODE_EXPIRED,
         STORE_CODE_DEAD, /* too many wrong secrets */
         STORE_CODE_FACILITY_CLOSED,
+    } verdict;
+};
+
+/* R23: makes a device for a copy of another's database, in one transaction; copy.c
+ * decides. */
+struct store_recertify {
+    struct store_request request;
+    uint8_t presented_token[TOKEN_LEN]; /* in */
+    /* in: id, key, copied_from, enrolled_at_ms; out: as made, now or for the same key
+     * before */
+    struct store_device device;
+    /* out */
+    enum store_recertify_verdict {
+        STORE_RECERTIFY_GOOD,
+        STORE_RECERTIFY_UNKNOWN, /* the device that asks */
+        STORE_RECERTIFY_REFUSED, /* revoked, or to be wiped */
+        STORE_RECERTIFY_NOT_A_COPY,
+        STORE_RECERTIFY_KEY_TAKEN,
+        STORE_RECERTIFY_TOO_MANY,
     } verdict;
 };
 

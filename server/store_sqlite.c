@@ -97,6 +97,7 @@ static bool is_write(enum store_kind kind)
     case STORE_PUSH:
     case STORE_CAUGHT_UP:
     case STORE_ENROL:
+    case STORE_RECERTIFY:
     case STORE_CODE_ADD:
     case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
@@ -119,6 +120,8 @@ static int run_other_write(struct sqlite_store *self, struct store_request *requ
         return sqlite_caught_up(&self->writer, (struct store_caught_up *)request);
     case STORE_ENROL:
         return sqlite_enrol(&self->writer, roles, (struct store_enrol *)request);
+    case STORE_RECERTIFY:
+        return sqlite_recertify(&self->writer, (struct store_recertify *)request);
     case STORE_CODE_ADD:
         return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
     case STORE_DEVICE_ADD:

@@ -41,6 +41,13 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
 int sqlite_enrol(struct sqlite_conn *conn, const struct scope_roles *roles,
                  struct store_enrol *enrol);
 
+/* store_sqlite_copy.c: copies of a device's database (R23). */
+int sqlite_read_tokens(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                       struct token_pair *tokens_out);
+/* The copy gets the settings of the device that it was copied from. */
+int sqlite_copy_settings(struct sqlite_conn *conn, const struct store_device *copy);
+int sqlite_recertify(struct sqlite_conn *conn, struct store_recertify *recertify);
+
 /* store_sqlite_setting.c. */
 /* Puts what is set for the device over the defaults in settings. */
 int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enrolment_region,

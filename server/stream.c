@@ -20,21 +20,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN])
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < sizeof count; i++)
-        count = count << 8 | token[i];
-    return count;
-}
-
-void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count)
-{
-    for (size_t i = 0; i < sizeof count; i++)
-        token[i] = (uint8_t)(count >> (56 - 8 * i));
-}
-
 static bool edge_is_legal(enum state from, enum state to)
 {
     static const unsigned allowed[] = {

@@ -93,7 +93,7 @@ struct stream {
     struct cursor cursor;           /* the regions in scope, global first; then those it leaves */
     size_t scope_count;             /* of the regions in scope */
     struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
-    uint8_t presented_token[STORE_TOKEN_LEN];
+    uint8_t presented_token[TOKEN_LEN];
     uint64_t asked_bytes; /* of a page, for the device's link; 0: as the settings say */
     bool token_given;
     size_t pulling; /* index of the region being pulled */
@@ -149,6 +149,8 @@ void stream_pump(struct stream *stream);
 /* ---- refuse.c ------------------------------------------------------------ */
 
 void stream_end_refused(struct stream *stream, const struct store_refusal *refusal);
+/* R23: another copy of the device's database has synced since. */
+void stream_end_copied(struct stream *stream);
 
 /* ---- hello.c ------------------------------------------------------------- */
 

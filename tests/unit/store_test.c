@@ -439,7 +439,7 @@ static void test_R23_tokens_present_and_previous(void)
                                         .region_count = 2,
                                         .regions = {{{0}}, region_id},
                                         .renew_token = true};
-    static const uint8_t zeros[STORE_TOKEN_LEN];
+    static const uint8_t zeros[TOKEN_LEN];
 
     begin();
     hello(1, &request);
@@ -449,25 +449,25 @@ static void test_R23_tokens_present_and_previous(void)
     hello(1, &request);
     CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.standing.revoked);
     CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &region_id), 0);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
-    memset(caught_up.next_token, 5, STORE_TOKEN_LEN);
+    memset(caught_up.next_token, 5, TOKEN_LEN);
     struct rpc_status status = run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.behind[0]); /* the facility is not there yet */
     hello(1, &request);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
     caught_up.places[0].seq = 1;
     status = run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && !caught_up.behind[0] && !caught_up.behind[1]);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 5);
-    memset(caught_up.presented_token, 5, STORE_TOKEN_LEN);
-    memset(caught_up.next_token, 6, STORE_TOKEN_LEN);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 5);
+    memset(caught_up.presented_token, 5, TOKEN_LEN);
+    memset(caught_up.next_token, 6, TOKEN_LEN);
     status = run(&caught_up.request, STORE_CAUGHT_UP);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 6);
-    CU_ASSERT_EQUAL(request.token_previous[0], 5);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 6);
+    CU_ASSERT_EQUAL(request.tokens.previous[0], 5);
     end();
 }
 

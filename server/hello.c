@@ -23,6 +23,18 @@ static bool take_cursor(struct stream *stream, struct rpc_bytes bytes)
     return cursor_parse(bytes, &stream->cursor);
 }
 
+/* R24. More than there can be in scope are not kept: the device asks again. */
+static bool take_repair(struct stream *stream, struct rpc_bytes bytes)
+{
+    struct record_uuid id;
+
+    if (!record_uuid_from_bytes(bytes, &id))
+        return false;
+    if (stream->repair_count < STORE_REGIONS_PER_DEVICE_MAX)
+        stream->repairs[stream->repair_count++] = id;
+    return true;
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -40,6 +52,8 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == TOKEN_LEN)
             memcpy(stream->presented_token, field.bytes.data, TOKEN_LEN);
+        else if (field.number == HELLO_REPAIR_REGION_IDS)
+            good = take_repair(stream, field.bytes);
         else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
             stream->asked_bytes = field.value;
     }
@@ -131,9 +145,17 @@ static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
     return known;
 }
 
+static bool is_repaired(const struct stream *stream, const struct record_uuid *region_id)
+{
+    for (size_t i = 0; i < stream->repair_count; i++)
+        if (record_uuid_compare(&stream->repairs[i], region_id) == 0)
+            return true;
+    return false;
+}
+
 /* Makes the cursor hold the regions in scope, and those that the device is leaving. A
- * region that is new to the device, or whose place the log does not know (R22), starts
- * a snapshot up to the head of this moment. */
+ * region that is new to the device, whose place the log does not know (R22), or that
+ * differs there (R24), starts a snapshot up to the head of this moment. */
 static void cursor_adopt(struct stream *stream, bool resets_out[2])
 {
     struct cursor adopted = {.region_count = stream->hello.head_count};
@@ -146,7 +168,8 @@ static void cursor_adopt(struct stream *stream, bool resets_out[2])
         resets_out[i] = (held != NULL && !history_is_known(&stream->hello, &head->region_id)) ||
                         (own && !leaving_known);
         /* One that it was leaving has been swept in part, perhaps: it is sent anew. */
-        if (held != NULL && !held->leaving && !resets_out[i])
+        if (held != NULL && !held->leaving && !resets_out[i] &&
+            !is_repaired(stream, &head->region_id))
             adopted.regions[i] = *held;
         else
             adopted.regions[i] = (struct cursor_region){

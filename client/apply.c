@@ -492,9 +492,10 @@ static bool run_with_family(struct store *store, enum store_statement which,
 
 bool apply_family_left(struct store *store, const struct record_uuid *family, uint64_t *dropped)
 {
-    bool pending;
+    bool pending = true;
 
-    if (!drop_family(store, family, &pending, dropped))
+    /* R22: while an offer is due the mark is all; apply_purge_left does the rest. */
+    if (!store->offer_due && !drop_family(store, family, &pending, dropped))
         return false;
     /* The mark waits for what is still pending; with nothing left of the family
      * it has nothing to do. */

@@ -4,6 +4,7 @@
  */
 #include "device.h"
 
+#include "outbox.h"
 #include "schema.h"
 
 #include "outpost/v1/schema.gen.h"
@@ -134,13 +135,16 @@ struct outpost_status outpost_set_facility(outpost *device,
                                            const uint8_t facility_id[OUTPOST_ID_LEN])
 {
     struct store *store = &device->store;
+    struct outbox_options sealing = {.now_ms = device_now_ms()};
     struct device_state state;
 
     device_state_init(&state);
     if (device_state_load(store, &state) && !state.enrolled)
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
+    sealing.facility_id = state.facility_id;
     device_state_deinit(&state);
-    if (store_ok(store) && store_begin(store, STORE_FULL) &&
+    /* What was entered so far was entered at the facility that is left. */
+    if (store_ok(store) && outbox_seal(store, &sealing) && store_begin(store, STORE_FULL) &&
         store_put_bytes(store, STORE_STATE_FACILITY_SET,
                         rpc_bytes_view(facility_id, OUTPOST_ID_LEN)))
         (void)!store_commit(store);

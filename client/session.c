@@ -20,6 +20,7 @@
 #include "pace.h"
 #include "pull.h"
 #include "push.h"
+#include "repair.h"
 #include "resend.h"
 
 #include "outpost/rpc.h"
@@ -218,6 +219,8 @@ static bool put_hello(struct sync_session *session)
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
     Outpost__V1__Hello hello = OUTPOST__V1__HELLO__INIT;
     Outpost__V1__Ability abilities[] = {OUTPOST__V1__ABILITY__ABILITY_UNKNOWN_TYPES};
+    struct record_uuid repairs[OUTPOST_REGIONS_MAX];
+    ProtobufCBinaryData repair_ids[OUTPOST_REGIONS_MAX];
 
     hello.schema_revision = session->store->schema->revision;
     hello.cursor = data_of(device->cursor.data, device->cursor.len);
@@ -226,6 +229,11 @@ static bool put_hello(struct sync_session *session)
     hello.token = data_of(device->token.data, device->token.len);
     hello.abilities = abilities;
     hello.n_abilities = 1;
+    if (!repair_due(session->store, repairs, &hello.n_repair_region_ids))
+        return false;
+    for (size_t i = 0; i < hello.n_repair_region_ids; i++)
+        repair_ids[i] = data_of(repairs[i].bytes, RECORD_UUID_LEN);
+    hello.repair_region_ids = repair_ids;
     if (session->pace.bytes < session->pace.most)
         hello.batch_bytes = session->pace.bytes;
     if (session->options.app_version != NULL)
@@ -335,7 +343,8 @@ void sync_session_finish(struct sync_session *session)
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-/* The server's word on where the device works, kept when it is news. */
+/* The server's word on where the device works, kept when it is news, and when the app
+ * has not switched to another facility since Hello. */
 static bool keep_welcome(struct sync_session *session, const struct device_state *news)
 {
     struct store *store = session->store;
@@ -352,6 +361,7 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
     statement = store_statement(store, STORE_STATE_WELCOME_SET);
     store_bind_uuid(statement, 1, &news->facility_id);
     store_bind_uuid(statement, 2, &news->family_region_id);
+    store_bind_uuid(statement, 9, &known->facility_id);
     if (statement != NULL) {
         sqlite3_bind_int(statement, 3, news->accepts_zstd);
         sqlite3_bind_int64(statement, 4, news->settings.push_batch);
@@ -527,6 +537,18 @@ bool sync_session_paused(const struct sync_session *session)
 bool sync_session_waits(const struct sync_session *session)
 {
     return session->asks_first && sync_session_paused(session);
+}
+
+bool sync_session_elsewhere(const struct sync_session *session)
+{
+    struct device_state now;
+    bool elsewhere;
+
+    device_state_init(&now);
+    elsewhere = device_state_load(session->store, &now) &&
+                record_uuid_compare(&now.facility_id, &session->device.facility_id) != 0;
+    device_state_deinit(&now);
+    return elsewhere;
 }
 
 uint32_t sync_session_interval_s(const struct sync_session *session)

@@ -34,9 +34,10 @@ struct rpc_status ca_create_server(const char *folder, const char *const *hosts,
 struct rpc_status ca_load(const char *folder, struct ca **ca_out);
 void ca_free(struct ca *ca);
 
-/* Checks a PKCS #10 request (DER): well-formed, signed by its own P-256 key.
- * INVALID_ARGUMENT says what is wrong. */
-struct rpc_status ca_check_request(struct rpc_bytes request);
+/* Checks a PKCS #10 request (DER): well-formed, signed by its own P-256 key, which is
+ * given as SubjectPublicKeyInfo (DER). INVALID_ARGUMENT says what is wrong. */
+struct rpc_status ca_check_request(struct rpc_bytes request, uint8_t *public_key_out,
+                                   size_t public_key_max, size_t *public_key_len_out);
 
 /* Signs a device's certificate for the key of a request; appends DER. */
 struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes request,

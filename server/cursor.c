@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Encoded as protobuf by hand: repeated region {1 region id, 2 at, 3 seen,
- * 4 high water, 5 position, 6 sent}, seen left out where it is at; a place is its seq, 8 bytes
- * big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
+ * 4 high water, 5 position, 6 sent, 7 leaving}, seen left out where it is at; a place is its seq, 8
+ * bytes big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
  */
 #include "cursor.h"
 
@@ -14,6 +14,7 @@ enum {
     REGION_HIGH_WATER = 4,
     REGION_POSITION = 5,
     REGION_SENT = 6,
+    REGION_LEAVING = 7,
     PLACE_LEN = 8 + STORE_HASH_LEN,
     POSITION_LEN = 2 * RECORD_UUID_LEN + 4,
 };
@@ -63,6 +64,8 @@ static bool parse_region(struct rpc_bytes bytes, struct cursor_region *region)
             good = parse_position(field.bytes, &region->position);
         else if (field.number == REGION_SENT)
             region->sent = field.value;
+        else if (field.number == REGION_LEAVING)
+            region->leaving = field.value != 0;
     }
     if (region->seen.seq < region->at.seq)
         region->seen = region->at;
@@ -108,6 +111,7 @@ static void encode_region(const struct cursor_region *region, struct rpc_buffer 
         put_place(buffer, REGION_AT, &region->at);
     if (region->seen.seq > region->at.seq)
         put_place(buffer, REGION_SEEN, &region->seen);
+    wire_put_uint(buffer, REGION_LEAVING, region->leaving);
     if (!region->in_snapshot)
         return;
     put_place(buffer, REGION_HIGH_WATER, &region->high_water);

@@ -123,28 +123,16 @@ int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads)
 
 static int read_device(struct sqlite_conn *conn, struct store_hello *hello)
 {
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT enrolment_region_id, facility_id, state, admin, token, token_previous"
-              " FROM device WHERE device_id = ?1");
+    struct store_device device;
+    int code = sqlite_read_device(conn, &hello->device_id, &device, &hello->device_known);
 
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &hello->device_id);
-    int code = sqlite3_step(statement);
-    hello->device_known = code == SQLITE_ROW;
-    if (hello->device_known) {
-        hello->device.device_id = hello->device_id;
-        hello->device.enrolment_region = sqlite_column_uuid(statement, 0);
-        hello->device.facility = record_uuid_is_zero(&hello->facility_id)
-                                     ? sqlite_column_uuid(statement, 1)
-                                     : hello->facility_id;
-        hello->revoked = sqlite3_column_int(statement, 2) != STORE_DEVICE_ACTIVE;
-        hello->device.admin = sqlite3_column_int(statement, 3) != 0;
-        sqlite_column_copy(statement, 4, hello->token, STORE_TOKEN_LEN);
-        sqlite_column_copy(statement, 5, hello->token_previous, STORE_TOKEN_LEN);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+    if (code != SQLITE_OK || !hello->device_known)
+        return code;
+    hello->standing = device.standing;
+    hello->device = sqlite_scope_of(&device);
+    if (!record_uuid_is_zero(&hello->facility_id))
+        hello->device.facility = hello->facility_id;
+    return sqlite_read_tokens(conn, &hello->device_id, &hello->tokens);
 }
 
 /* R8: whether the receipt is among the device's last ones. */
@@ -282,6 +270,8 @@ static void page_add_marker(sqlite3_stmt *statement, struct store_page *page)
     wire_put_bytes(&page->markers, MARKER_REGION_ID,
                    rpc_bytes_view(page->region_id.bytes, RECORD_UUID_LEN));
     wire_put_uint(&page->markers, MARKER_KIND, sqlite_column_u64(statement, 1));
+    if (sqlite3_column_int(statement, 1) == PUSH_MARKER_ENTERED)
+        page->entered[page->entered_count++] = family;
 }
 
 /* The markers among the rows of a tail page, up to its last seq. When they are
@@ -296,6 +286,9 @@ static int read_markers(struct sqlite_conn *conn, struct store_page *page)
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
+    page->entered = calloc(page->rows_max, sizeof *page->entered);
+    if (page->entered == NULL)
+        return SQLITE_NOMEM;
     sqlite_bind_uuid(statement, 1, &page->region_id);
     sqlite_bind_u64(statement, 2, page->after_seq);
     sqlite_bind_u64(statement, 3, last);
@@ -346,8 +339,8 @@ int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
     page->rows = calloc(page->rows_max, sizeof *page->rows);
     if (page->rows == NULL)
         return SQLITE_NOMEM;
-    code = sqlite_device_revoked(conn, &page->device_id, &page->revoked);
-    if (code != SQLITE_OK || page->revoked)
+    code = sqlite_read_refusal(conn, &page->caller, &page->refusal);
+    if (code != SQLITE_OK || page->refusal.why != STANDING_ADMITTED)
         return code;
     code = read_rows(conn, page);
     if (code == SQLITE_OK)

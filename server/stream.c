@@ -20,21 +20,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN])
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < sizeof count; i++)
-        count = count << 8 | token[i];
-    return count;
-}
-
-void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count)
-{
-    for (size_t i = 0; i < sizeof count; i++)
-        token[i] = (uint8_t)(count >> (56 - 8 * i));
-}
-
 static bool edge_is_legal(enum state from, enum state to)
 {
     static const unsigned allowed[] = {
@@ -110,23 +95,6 @@ void stream_end(struct stream *stream, struct rpc_status status)
     stream_set_paused(stream, false);
     if (!stream->closed)
         stream->peer.finish(stream->peer.context, status);
-}
-
-struct rpc_status stream_revoked(void)
-{
-    return rpc_status_make(RPC_PERMISSION_DENIED, "the device is revoked: ask the administrator");
-}
-
-struct record_uuid stream_device(const struct stream *stream)
-{
-    return stream->device_id;
-}
-
-void stream_refuse(struct stream *stream)
-{
-    stream_enter(stream);
-    stream_end(stream, stream_revoked());
-    stream_leave(stream);
 }
 
 void stream_on_close(struct stream *stream)
@@ -219,8 +187,8 @@ static void push_stored(struct store_request *request)
 
     stream->pushes_in_flight--;
     bool wanted = stream_answered(stream, request);
-    if (wanted && push->revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && push->refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &push->refusal);
     } else if (wanted) {
         struct rpc_buffer cursor;
         stream_note_applied(stream, push->batch);

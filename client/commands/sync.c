@@ -15,6 +15,9 @@ struct showing {
     struct command *command;
     bool terminal;
     bool line_open;
+    /* What was told of already. */
+    bool identity_told, recount_told;
+    uint32_t repairs_told;
 };
 
 /* ---- Progress --------------------------------------------------------------------- */
@@ -48,6 +51,40 @@ static void end_line(struct showing *showing)
     showing->line_open = false;
 }
 
+/* ---- What a person should know, though it ended well --------------------------------- */
+
+static void print_id(const char *before, const uint8_t id[OUTPOST_ID_LEN], const char *after)
+{
+    struct record_uuid uuid;
+    char text[RECORD_UUID_TEXT_LEN + 1];
+
+    memcpy(uuid.bytes, id, sizeof uuid.bytes);
+    record_uuid_format(&uuid, text);
+    fprintf(stderr, "outpost: %s%s%s\n", before, text, after);
+}
+
+static void tell_news(struct showing *showing, const struct outpost_sync_result *result)
+{
+    bool identity = result->new_identity && !showing->identity_told;
+    bool recount = result->recounted && !showing->recount_told;
+
+    if (identity || recount || result->repaired > showing->repairs_told)
+        end_line(showing);
+    if (identity)
+        print_id("this database is a copy of one that has synced since: it has a new identity,"
+                 " device ",
+                 result->device_id, "");
+    for (uint32_t i = showing->repairs_told; i < result->repaired; i++)
+        print_id("region ", result->repaired_region_ids[i],
+                 " differed from the server's; it was fetched anew, and agrees now");
+    if (recount)
+        fprintf(stderr, "outpost: the sums over what is held were wrong, and are recounted:"
+                        " report it\n");
+    showing->identity_told = showing->identity_told || identity;
+    showing->recount_told = showing->recount_told || recount;
+    showing->repairs_told = result->repaired;
+}
+
 /* ---- Result ------------------------------------------------------------------------- */
 
 static void put_result(struct command *command, const struct outpost_sync_result *result)
@@ -59,6 +96,9 @@ static void put_result(struct command *command, const struct outpost_sync_result
     command_put_count(command, "conflicts", result->conflicts);
     command_put_count(command, "quarantined", result->quarantined);
     command_put_count(command, "retried", result->retried);
+    command_put(command, "new_identity", json_boolean(result->new_identity));
+    command_put_count(command, "repaired", result->repaired);
+    command_put(command, "recounted", json_boolean(result->recounted));
     command_put_count(command, "bytes_sent", result->bytes_sent);
     command_put_count(command, "bytes_received", result->bytes_received);
     command_put_count(command, "handshake_bytes", result->handshake_bytes);
@@ -73,6 +113,7 @@ static void show_caught_up(void *context, const struct outpost_sync_result *resu
 
     if (!showing->command->follow)
         return;
+    tell_news(showing, result);
     if (showing->command->json) {
         put_result(showing->command, result);
         command_put(showing->command, "error", json_null());
@@ -105,6 +146,7 @@ struct outpost_status command_sync(struct command *command)
     options.context = &showing;
     status = outpost_sync(device, &options, &result);
     end_line(&showing);
+    tell_news(&showing, &result);
     put_result(command, &result);
     outpost_close(device);
     /* Who follows and then stops has had what was asked for. */

@@ -141,8 +141,11 @@ class Outpostd:
     def add_facility(self, name, region):
         return self.run("facility", "add", f"name={name}", f"sync_region_id={region}").stdout.strip()
 
-    def code(self, facility, admin=False):
-        return self.run("enrol", "--facility", facility, *(["--admin"] if admin else [])).stdout.strip()
+    def code(self, facility, admin=False, regions=()):
+        words = ["--admin"] if admin else []
+        for region in regions:
+            words += ["--region", region]
+        return self.run("enrol", "--facility", facility, *words).stdout.strip()
 
 
 # ---- The client -----------------------------------------------------------------

@@ -387,7 +387,7 @@ static void test_pages_bring_every_record_exactly_once(void)
 
 static enum store_code_verdict enrol(const char *text_of_code, uint8_t n, int64_t now_ms)
 {
-    struct store_enrol request = {.device_id = {{n}}, .now_ms = now_ms};
+    struct store_enrol request = {.device = {.device_id = {{n}}, .enrolled_at_ms = now_ms}};
     struct code code;
 
     CU_ASSERT_TRUE_FATAL(code_parse(text_of_code, hasher, &code));
@@ -435,9 +435,11 @@ static void test_R23_tokens_present_and_previous(void)
 {
     char code[CODE_TEXT_LEN + 1];
     struct store_hello request;
-    struct store_caught_up caught_up = {
-        .device_id = {{1}}, .region_count = 2, .regions = {{{0}}, region_id}, .renew_token = true};
-    static const uint8_t zeros[STORE_TOKEN_LEN];
+    struct store_caught_up caught_up = {.caller = {.device_id = {{1}}},
+                                        .region_count = 2,
+                                        .regions = {{{0}}, region_id},
+                                        .renew_token = true};
+    static const uint8_t zeros[TOKEN_LEN];
 
     begin();
     hello(1, &request);
@@ -445,27 +447,27 @@ static void test_R23_tokens_present_and_previous(void)
     new_code(code, 1);
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
     hello(1, &request);
-    CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.revoked);
+    CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.standing.revoked);
     CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &region_id), 0);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
-    memset(caught_up.next_token, 5, STORE_TOKEN_LEN);
+    memset(caught_up.next_token, 5, TOKEN_LEN);
     struct rpc_status status = run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.behind[0]); /* the facility is not there yet */
     hello(1, &request);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
     caught_up.places[0].seq = 1;
     status = run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && !caught_up.behind[0] && !caught_up.behind[1]);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 5);
-    memset(caught_up.presented_token, 5, STORE_TOKEN_LEN);
-    memset(caught_up.next_token, 6, STORE_TOKEN_LEN);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 5);
+    memset(caught_up.presented_token, 5, TOKEN_LEN);
+    memset(caught_up.next_token, 6, TOKEN_LEN);
     status = run(&caught_up.request, STORE_CAUGHT_UP);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 6);
-    CU_ASSERT_EQUAL(request.token_previous[0], 5);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 6);
+    CU_ASSERT_EQUAL(request.tokens.previous[0], 5);
     end();
 }
 
@@ -474,28 +476,30 @@ static void test_R23_tokens_present_and_previous(void)
 static void test_a_revoked_device_is_refused_in_every_transaction(void)
 {
     char code[CODE_TEXT_LEN + 1];
-    struct store_device_set set = {.device_id = {{1}}, .state = STORE_DEVICE_REVOKED};
-    struct store_caught_up caught_up = {.device_id = {{1}}, .renew_token = true};
-    struct store_page page = {.device_id = {{1}}};
+    struct store_device_change change = {.device_id = {{1}},
+                                         .decision = {.change = STANDING_REVOKE}};
+    struct store_caught_up caught_up = {.caller = {.device_id = {{1}}}, .renew_token = true};
+    struct store_page page = {.caller = {.device_id = {{1}}}};
     struct push_batch *batch;
 
     begin();
     new_code(code, 1);
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
-    struct rpc_status status = run(&set.request, STORE_DEVICE_SET);
-    CU_ASSERT_TRUE(rpc_ok(&status) && set.found);
+    struct rpc_status status = run(&change.request, STORE_DEVICE_CHANGE);
+    CU_ASSERT_TRUE(rpc_ok(&status) && change.found);
     batch = new_batch(1);
     add_patient(batch, 1);
     struct store_push request = {.batch = batch, .region_id = region_id};
     status = run(&request.request, STORE_PUSH);
-    CU_ASSERT_TRUE(rpc_ok(&status) && request.revoked);
+    CU_ASSERT_TRUE(rpc_ok(&status) && request.refusal.why == STANDING_REFUSED_REVOKED);
     CU_ASSERT_EQUAL(head_of(&region_id).last.seq, 0);
     push_batch_free(batch);
     status = run(&page.request, STORE_PAGE);
-    CU_ASSERT_TRUE(rpc_ok(&status) && page.revoked && page.row_count == 0);
+    CU_ASSERT_TRUE(rpc_ok(&status) && page.refusal.why == STANDING_REFUSED_REVOKED &&
+                   page.row_count == 0);
     store_page_deinit(&page);
     status = run(&caught_up.request, STORE_CAUGHT_UP);
-    CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.revoked);
+    CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.refusal.why == STANDING_REFUSED_REVOKED);
     end();
 }
 

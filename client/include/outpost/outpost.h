@@ -73,7 +73,7 @@ struct record_schema;
 enum { OUTPOST_ID_LEN = 16 };
 
 struct outpost_options {
-    /* The database file, UTF-8. It is created when create is set. */
+    /* The database file, UTF-8. File and tables are made when create is set. */
     const char *path;
     bool create;
     /* NULL: the record types that this library was built with. It must outlive
@@ -85,8 +85,9 @@ struct outpost_options {
 
 OUTPOST_API void outpost_options_init_default(struct outpost_options *options);
 
-/* Opens the database, makes or upgrades Outpost's tables and the record tables.
- * BAD_INPUT: not a database, damaged, or made by a newer version. */
+/* Opens the database, and upgrades Outpost's tables and the record tables; with create
+ * it makes them too. BAD_INPUT: not a database, damaged, made by a newer version, or,
+ * without create, none of Outpost's: that one is left as it is. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
     const struct outpost_options *options, outpost **outpost_out);
 
@@ -109,8 +110,10 @@ struct outpost_enrol_options {
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_enrol(
     outpost *device, const struct outpost_enrol_options *options);
 
-/* The device works at another facility from the next sync on; the server then
- * has the last word. */
+/* The device works at another facility from the next sync on, also one of another
+ * region. What was entered before keeps the facility that it was entered at. No
+ * network is needed: the next sync decides (DENIED: not allowed there), and to switch
+ * back undoes a refusal. A sync that follows begins anew by itself. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_set_facility(
     outpost *device, const uint8_t facility_id[OUTPOST_ID_LEN]);
 
@@ -122,10 +125,22 @@ struct outpost_progress {
     uint64_t bytes_sent, bytes_received;
 };
 
+enum {
+    /* Repairs that one sync tells of; a follower may do more in its life. */
+    OUTPOST_REPAIRED_MAX = 8,
+};
+
 struct outpost_sync_result {
     bool caught_up;           /* everything that the server had is here */
     uint32_t caught_up_count; /* more than one in follow mode */
     bool digest_mismatch;     /* and yet the two sides differ: report it */
+    /* This database was a copy of one that has synced since: it is this device now. */
+    bool new_identity;
+    uint8_t device_id[OUTPOST_ID_LEN]; /* with new_identity */
+    /* Regions that differed from the server's and were fetched anew; now they agree. */
+    uint32_t repaired;
+    uint8_t repaired_region_ids[OUTPOST_REPAIRED_MAX][OUTPOST_ID_LEN];
+    bool recounted; /* only the sums over what is held were wrong: report it */
     uint64_t pushed;          /* mutations answered for good */
     uint64_t retried;         /* mutations that go again at the next sync */
     uint64_t pulled;          /* records received */
@@ -157,8 +172,8 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
  * alone: whatever interrupts, the next sync goes on where this one was.
  * result_out is always filled in. TRY_LATER: no link, another sync of the same
  * database is running (FILE-sync beside it is locked), or cancelled; DENIED:
- * revoked, copied or not allowed; BUG with digest_mismatch: caught up, but the
- * two sides differ. */
+ * revoked or not allowed; BUG with digest_mismatch: caught up, but the two sides
+ * differ, and fetching the region anew did not help. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(
     outpost *device, const struct outpost_sync_options *options,
     struct outpost_sync_result *result_out);
@@ -208,7 +223,8 @@ struct outpost_verify_result {
 };
 
 /* Recomputes every stamp and digest from the rows; no network. BAD_INPUT: they
- * are not what they should be (result_out is filled in then, too). */
+ * are not what they should be (result_out is filled in then, too), and the next
+ * sync mends them. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_verify(
     outpost *device, struct outpost_verify_result *result_out);
 

@@ -324,6 +324,9 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
     image_init(&held);
     image_init(&now);
     good = confirm(store, &sealed->key) && image_read_held(store, &sealed->key, &held);
+    /* R20: taken, and in scope: what the family's mark of an earlier leaving says is over. */
+    if (good && answer->status < ANSWER_QUARANTINED)
+        good = apply_family_present(store, &sealed->key.family);
     if (good && answer->status == ANSWER_APPLIED)
         good = fast_forward(store, rpc_buffer_view(&sealed->mutation), &held, &now);
     else if (good && answer->status != ANSWER_OUT_OF_SCOPE)

@@ -7,6 +7,7 @@
 #include "push.h"
 
 #include "apply.h"
+#include "aside.h"
 #include "resend.h"
 
 #include "outpost/rpc.h"
@@ -336,12 +337,15 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
         return false;
     if (taken)
         return true;
+    if (answer->status < ANSWER_QUARANTINED && !apply_family_present(store, &resent.key.family))
+        return false;
     if (answer->status == ANSWER_APPLIED)
         return apply_applied(store, &resent.key, rpc_buffer_view(&answering->sealed.mutation));
     if (answer->record->present)
         return apply_take(store, &resent.key, answer->record);
     if (answer->status == ANSWER_OUT_OF_SCOPE)
-        return apply_family_left(store, &resent.key.family, &dropped);
+        return aside_keep(store, &resent.key) &&
+               apply_family_left(store, &resent.key.family, &dropped);
     return apply_unheld(store, &resent.key, &dropped);
 }
 

@@ -110,6 +110,14 @@ static const char own_tables[] =
     /* Families that left this device's scope (R20). */
     "CREATE TABLE outpost_left (family_id BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;"
 
+    /* Held copies that went while work of this device hung on them (aside.h);
+     * since_ms 0: since the last CaughtUp. */
+    "CREATE TABLE outpost_aside ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, deleted INTEGER NOT NULL, body BLOB NOT NULL,"
+    " since_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
     /* What the server said at the last CaughtUp. */
     "CREATE TABLE outpost_region ("
     " region_id BLOB NOT NULL PRIMARY KEY,"

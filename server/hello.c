@@ -152,6 +152,22 @@ static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
     return known;
 }
 
+/* R21: the facility's families first; NULL: in one part. */
+static struct cursor_region snapshot_from(const struct store_head *head,
+                                          const struct record_uuid *facility)
+{
+    struct cursor_region region = {
+        .region_id = head->region_id,
+        .in_snapshot = true,
+        .high_water = head->last,
+        .in_rest = facility == NULL,
+    };
+
+    if (facility != NULL)
+        region.facility = *facility;
+    return region;
+}
+
 /* Makes the cursor hold the regions in scope, and those that the device is leaving. A
  * region that is new to the device, or whose place the log does not know (R22), starts
  * a snapshot up to the head of this moment. */
@@ -170,8 +186,7 @@ static void cursor_adopt(struct stream *stream, bool resets_out[2])
         if (held != NULL && !held->leaving && !resets_out[i])
             adopted.regions[i] = *held;
         else
-            adopted.regions[i] = (struct cursor_region){
-                .region_id = head->region_id, .in_snapshot = true, .high_water = head->last};
+            adopted.regions[i] = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
     }
     stream->scope_count = stream->hello.head_count;
     if (!adopted.regions[stream->scope_count - 1].in_snapshot)

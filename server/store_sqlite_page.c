@@ -14,6 +14,8 @@ enum {
     MARKER_REGION_ID = 2,
     MARKER_KIND = 3,
     MARKER_BYTES_MAX = 64, /* of one, encoded */
+    /* Rows of a family that are passed over one by one: a seek costs about as much. */
+    WALK_STEPS = 10,
 };
 
 static void bind_after(sqlite3_stmt *statement, const struct record_key *after)
@@ -52,9 +54,15 @@ static sqlite3_stmt *page_statement(struct sqlite_conn *conn, const struct store
  * whose root was changed since the snapshot began may have come to the facility when
  * the first part had passed it, and is not passed over (R21). */
 struct family_walk {
+    const struct store_page *page;
+    uint32_t root_type;
     sqlite3_stmt *statement; /* NULL: there are none */
+    sqlite3_stmt *root;      /* REST: the seq of a family's root */
     struct record_uuid next;
     bool more;
+    struct record_uuid decided; /* the last listed family that was asked about */
+    bool decided_sent;
+    unsigned passed;        /* rows of it that were passed over */
     struct record_key seek; /* bound to the rows */
 };
 
@@ -71,57 +79,81 @@ static int walk_step(struct family_walk *walk)
 static int walk_begin(struct sqlite_conn *conn, const struct scope_roles *roles,
                       const struct store_page *page, struct family_walk *walk)
 {
-    static const char all[] = "SELECT family_id FROM facility_family WHERE region_id = ?1"
-                              " AND facility_id = ?3 AND family_id >= ?2 ORDER BY family_id";
-    static const char sent[] =
-        "SELECT f.family_id FROM facility_family f CROSS JOIN record p ON p.region_id = ?1"
-        " AND p.family_id = f.family_id AND p.type = ?4 AND p.id = f.family_id"
-        " WHERE f.region_id = ?1 AND f.facility_id = ?3 AND f.family_id >= ?2"
-        " AND p.seq <= ?5 ORDER BY f.family_id";
-
-    *walk = (struct family_walk){.more = false};
+    *walk = (struct family_walk){.page = page, .root_type = roles->root->number};
     if (page->part == STORE_TAIL || record_uuid_is_zero(&page->facility))
         return SQLITE_OK;
-    walk->statement = sqlite_conn_statement(conn, page->part == STORE_OWN ? all : sent);
-    if (walk->statement == NULL)
+    walk->statement =
+        sqlite_conn_statement(conn, "SELECT family_id FROM facility_family WHERE region_id = ?1"
+                                    " AND facility_id = ?3 AND family_id >= ?2 ORDER BY family_id");
+    walk->root = sqlite_conn_statement(conn, "SELECT seq FROM record WHERE region_id = ?1"
+                                             " AND family_id = ?2 AND type = ?3 AND id = ?2");
+    if (walk->statement == NULL || walk->root == NULL)
         return sqlite3_errcode(conn->db);
     sqlite_bind_uuid(walk->statement, 1, &page->region_id);
     sqlite_bind_uuid(walk->statement, 2, &page->after.family);
     sqlite_bind_uuid(walk->statement, 3, &page->facility);
-    if (page->part == STORE_REST) {
-        sqlite3_bind_int64(walk->statement, 4, roles->root->number);
-        sqlite_bind_u64(walk->statement, 5, page->high_water);
-    }
+    sqlite_bind_uuid(walk->root, 1, &page->region_id);
+    sqlite3_bind_int64(walk->root, 3, walk->root_type);
     return walk_step(walk);
 }
 
-/* The rows go on after that key of the family. */
-static void walk_seek(struct family_walk *walk, sqlite3_stmt *rows,
-                      const struct record_uuid *family, bool at_its_end)
+/* Whether the first part has sent the listed family that the rows stand in. Its root
+ * is its first row nearly always, and need not be looked up. */
+static int walk_was_sent(struct family_walk *walk, sqlite3_stmt *rows, bool *sent_out)
 {
-    walk->seek = (struct record_key){.family = *family, .type = at_its_end ? UINT32_MAX : 0};
-    memset(walk->seek.id.bytes, at_its_end ? 0xff : 0, sizeof walk->seek.id.bytes);
+    int code = SQLITE_ROW;
+    uint64_t seq = UINT64_MAX;
+
+    if (record_uuid_compare(&walk->decided, &walk->next) != 0) {
+        if (sqlite3_column_int64(rows, 1) == walk->root_type) {
+            seq = sqlite_column_u64(rows, 6);
+        } else {
+            sqlite3_reset(walk->root);
+            sqlite_bind_uuid(walk->root, 2, &walk->next);
+            code = sqlite3_step(walk->root);
+            if (code == SQLITE_ROW)
+                seq = sqlite_column_u64(walk->root, 0);
+        }
+        walk->decided = walk->next;
+        walk->decided_sent = seq <= walk->page->high_water;
+        walk->passed = 0;
+    }
+    *sent_out = walk->decided_sent;
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* The rows go on at the beginning of a family, or behind its end. */
+static void walk_seek(struct family_walk *walk, sqlite3_stmt *rows,
+                      const struct record_uuid *family, bool behind)
+{
+    walk->seek = (struct record_key){.family = *family, .type = behind ? UINT32_MAX : 0};
+    memset(walk->seek.id.bytes, behind ? 0xff : 0, sizeof walk->seek.id.bytes);
     sqlite3_reset(rows);
     bind_after(rows, &walk->seek);
 }
 
-/* Whether the row that the rows stand on is of this part; if not, they have moved on.
+/* Whether the row that the rows stand on is of this part; if not, go on with the next.
  * SQLITE_DONE: no row is, from here on. */
-static int walk_accepts(struct family_walk *walk, enum store_part part, sqlite3_stmt *rows,
-                        bool *accepted_out)
+static int walk_accepts(struct family_walk *walk, sqlite3_stmt *rows, bool *accepted_out)
 {
+    bool own = walk->page->part == STORE_OWN;
     struct record_uuid family = sqlite_column_uuid(rows, 0);
-    int code = SQLITE_OK;
+    int order = -1, code = SQLITE_OK;
+    bool sent = false;
 
-    while (walk->more && code == SQLITE_OK && record_uuid_compare(&walk->next, &family) < 0)
+    while (walk->more && code == SQLITE_OK &&
+           (order = record_uuid_compare(&walk->next, &family)) < 0)
         code = walk_step(walk);
-    bool listed = walk->more && record_uuid_compare(&walk->next, &family) == 0;
-    *accepted_out = listed == (part == STORE_OWN);
+    bool listed = walk->more && order == 0;
+    if (code == SQLITE_OK && listed && !own)
+        code = walk_was_sent(walk, rows, &sent);
+    *accepted_out = own ? listed : !sent;
     if (code != SQLITE_OK || *accepted_out)
         return code;
-    if (part == STORE_OWN && !walk->more)
+    if (own && !walk->more)
         return SQLITE_DONE;
-    walk_seek(walk, rows, part == STORE_OWN ? &walk->next : &family, part == STORE_REST);
+    if (own || ++walk->passed == WALK_STEPS)
+        walk_seek(walk, rows, own ? &walk->next : &family, !own);
     return SQLITE_OK;
 }
 
@@ -157,7 +189,7 @@ static int add_rows(sqlite3_stmt *rows, struct family_walk *walk, struct rpc_buf
     while (page->encoded.len < page->bytes_max && page->row_count < page->rows_max) {
         int code = sqlite3_step(rows);
         if (code == SQLITE_ROW && walk->statement != NULL)
-            code = walk_accepts(walk, page->part, rows, &accepted);
+            code = walk_accepts(walk, rows, &accepted);
         if (code != SQLITE_ROW && code != SQLITE_OK)
             return code;
         if (accepted)
@@ -184,6 +216,7 @@ static int read_rows(struct sqlite_conn *conn, const struct scope_roles *roles,
     rpc_buffer_deinit(&scratch);
     sqlite3_reset(rows);
     sqlite3_reset(walk.statement);
+    sqlite3_reset(walk.root);
     if (no_memory)
         return SQLITE_NOMEM;
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;

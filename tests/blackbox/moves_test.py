@@ -175,6 +175,47 @@ class Switching(MovesTest):
         self.assertEqual(follower.returncode, 0)
 
 
+class OwnFacilityFirst(MovesTest):
+    def test_R21_the_first_page_is_the_own_facilitys_and_nobody_elses(self):
+        self.server.run("device", "set", "--all", "pull_batch=4")
+        author = Peer(self.server, self.clinic_n)
+        second = uuid.UUID(self.second_n).bytes
+        mine = [new_patient(author.facility) for _ in range(3)]
+        assigned = [new_patient(second, assigned_facility_id=author.facility)]
+        others = [new_patient(second) for _ in range(4)]
+        author.sync(others + mine + assigned)
+        for facility, expected in ((self.clinic_n, mine + assigned), (self.second_n, others + assigned)):
+            device = Peer(self.server, facility)
+            pages = []
+            device.on_page = lambda pull: pages.append([r.id for r in pull.records if r.family_id])
+            caught_up = device.sync()
+            families = [page for page in pages if page]
+            first = [id for page in families for id in page][:len(expected)]
+            self.assertEqual(first, sorted(m.id for m in expected))
+            if facility == self.clinic_n:
+                self.assertEqual([len(page) for page in families], [4, 4])
+            self.assertEqual(device.digests(), tuple(r.digest for r in caught_up.regions))
+
+    def test_R21_a_device_takes_them_in_that_order_too(self):
+        one, two = self.device(), self.device(self.second_n)
+        self.register(one, *[f"N{i}" for i in range(30)])
+        self.register(two, *[f"M{i}" for i in range(30)])
+        one.sync()
+        two.sync()
+        relay = Relay(self.server.address)
+        self.addCleanup(relay.close)
+        late = self.device(self.second_n, relay=relay)
+        relay.cut_after = (TO_DEVICE, 4000)
+        self.assertNotEqual(late.run("sync", check=False).returncode, 0)
+        here = self.people(late).split(",")
+        self.assertGreater(len(here), 3)
+        self.assertEqual([name for name in here if name.startswith("N")], [])
+        late.run("facility", self.clinic_n)
+        late.sync()
+        one.sync()
+        self.assertEqual(self.people(late), self.people(one))
+
+
 class Rights(MovesTest):
     def test_R18_a_refusal_says_what_to_do_and_to_switch_back_undoes_it(self):
         device = self.device()

@@ -172,7 +172,8 @@ static struct rpc_status run_enrol(struct enrolment *enrolment)
 {
     const struct outpost_enrol_options *options = enrolment->options;
     struct rpc_tls_options tls_options = {
-        .ca_pem = rpc_bytes_view(options->ca_pem, strlen(options->ca_pem))};
+        .ca_pem = rpc_bytes_view(options->ca_pem, strlen(options->ca_pem)),
+        .clock_unreliable = true};
     struct rpc_channel_options channel_options;
     rpc_channel *channel = NULL;
     rpc_tls *tls = NULL;

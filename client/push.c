@@ -115,6 +115,7 @@ bool push_next(struct store *store, struct push_position *position,
     flight->count = 0;
     rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
     good = fill_push(store, position, limits, flight, &push);
+    flight->len = push.len;
     if (good) {
         wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
         good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");

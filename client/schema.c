@@ -37,6 +37,8 @@ static const char own_tables[] =
     " sync_interval_s INTEGER NOT NULL DEFAULT 0,"
     " pause INTEGER NOT NULL DEFAULT 0,"
     " compression INTEGER NOT NULL DEFAULT 0,"
+    /* What one message may hold on the link as it was; 0: nothing learned yet. */
+    " link_bytes INTEGER NOT NULL DEFAULT 0,"
     " cursor BLOB NOT NULL DEFAULT x'',"
     " receipt BLOB NOT NULL DEFAULT x'',"
     " token BLOB NOT NULL DEFAULT x'',"

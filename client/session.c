@@ -17,6 +17,7 @@
 #include "session.h"
 
 #include "outbox.h"
+#include "pace.h"
 #include "pull.h"
 #include "push.h"
 #include "resend.h"
@@ -57,7 +58,8 @@ struct sync_session {
     enum session_state state;
     struct device_state device;
 
-    struct push_limits limits;
+    struct pace pace;
+    uint32_t push_items; /* in one Push */
     struct push_position position;
     /* Unanswered pushes, oldest first. */
     struct push_flight flights[PUSH_FLIGHTS_MAX];
@@ -110,8 +112,38 @@ static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
  * the next, or a batch that a bad link cannot carry would be tried for ever. */
 static void set_limits(struct sync_session *session, const struct device_settings *settings)
 {
-    session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
-    session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+    session->push_items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
+    pace_set_most(&session->pace, clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX));
+}
+
+/* ---- The link ------------------------------------------------------------------------ */
+
+static int64_t ticks_ms(const struct sync_session *session)
+{
+    return session->options.ticks_ms != NULL ? session->options.ticks_ms() : 0;
+}
+
+static bool keep_pace(struct sync_session *session)
+{
+    struct store *store = session->store;
+    uint32_t learned = session->pace.bytes < session->pace.most ? session->pace.bytes : 0;
+    sqlite3_stmt *statement;
+
+    if (learned == session->device.link_bytes)
+        return true;
+    if (!store_begin(store, STORE_NORMAL))
+        return false;
+    statement = store_statement(store, STORE_STATE_LINK_BYTES_SET);
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, learned);
+    session->device.link_bytes = learned;
+    return store_run(store, statement) && store_commit(store);
+}
+
+bool sync_session_broke(struct sync_session *session)
+{
+    pace_broke(&session->pace);
+    return keep_pace(session);
 }
 
 /* ---- Birth and death ---------------------------------------------------------------- */
@@ -136,6 +168,8 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
         goto error;
     }
+    pace_start(&session->pace, session->device.link_bytes,
+               clamp(session->device.settings.batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX));
     set_limits(session, &session->device.settings);
     session->asks_first = options->follow && session->device.settings.pause != 0;
     sealing.facility_id = session->device.facility_id;
@@ -192,6 +226,8 @@ static bool put_hello(struct sync_session *session)
     hello.token = data_of(device->token.data, device->token.len);
     hello.abilities = abilities;
     hello.n_abilities = 1;
+    if (session->pace.bytes < session->pace.most)
+        hello.batch_bytes = session->pace.bytes;
     if (session->options.app_version != NULL)
         hello.app_version = (char *)session->options.app_version;
     request.request_case = OUTPOST__V1__SYNC_REQUEST__REQUEST_HELLO;
@@ -224,6 +260,7 @@ static struct push_flight *next_flight(struct sync_session *session)
 /* The next Push as the window allows, or PushDone when the outbox is through. */
 static bool put_push(struct sync_session *session)
 {
+    struct push_limits limits = {.items = session->push_items, .bytes = session->pace.bytes};
     struct push_flight *flight;
     bool more;
 
@@ -231,15 +268,17 @@ static bool put_push(struct sync_session *session)
         return false;
     if (!more) {
         set_state(session, STATE_PULLING);
+        pace_begins(&session->pace, ticks_ms(session));
         return put_push_done(session);
     }
     if (session->flight_count == PUSH_FLIGHTS_MAX)
         return true;
     flight = next_flight(session);
     if (flight == NULL ||
-        !push_next(session->store, &session->position, &session->limits, flight, &session->message))
+        !push_next(session->store, &session->position, &limits, flight, &session->message))
         return false;
     session->flight_count++;
+    pace_begins(&session->pace, ticks_ms(session));
     return true;
 }
 
@@ -408,6 +447,8 @@ static bool receive_push_result(struct sync_session *session, struct rpc_bytes b
     if (!push_apply_result(session->store, &session->flights[session->flight_first], bytes,
                            session->options.now_ms, &session->result))
         return false;
+    pace_passed(&session->pace, session->flights[session->flight_first].len, ticks_ms(session),
+                session->flight_count > 1 || session->state != STATE_PUSHING);
     session->flight_first = (session->flight_first + 1) % PUSH_FLIGHTS_MAX;
     session->flight_count--;
     return true;
@@ -417,6 +458,7 @@ static bool receive_pull(struct sync_session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "a page before the answers to all pushes");
+    pace_passed(&session->pace, bytes.len, ticks_ms(session), true);
     return pull_apply(session->store, bytes, session->options.now_ms, &session->result);
 }
 
@@ -424,7 +466,9 @@ static bool receive_caught_up(struct sync_session *session, struct rpc_bytes byt
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "CaughtUp before the answers to all pushes");
-    return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result);
+    pace_rests(&session->pace);
+    return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result) &&
+           keep_pace(session);
 }
 
 static bool receive(struct sync_session *session, struct rpc_bytes message)

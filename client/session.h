@@ -21,6 +21,8 @@ struct sync_session_options {
     int64_t now_ms; /* ms since 1970, when the session starts */
     bool follow;    /* do not half-close after PushDone */
     const char *app_version;
+    /* ms since some moment, never back: how fast the link is. NULL: not measured. */
+    int64_t (*ticks_ms)(void);
 };
 
 /* What the driver does next. */
@@ -45,6 +47,10 @@ STORE_MUST_USE bool sync_session_receive(struct sync_session *session, struct rp
 
 /* Follow mode: the next step is the half-close. */
 void sync_session_finish(struct sync_session *session);
+
+/* The link is lost. What it could not carry is remembered, and the next session's
+ * messages are smaller; see pace.h. */
+STORE_MUST_USE bool sync_session_broke(struct sync_session *session);
 
 /* CaughtUp came at least once, and what was pushed is answered. */
 bool sync_session_caught_up(const struct sync_session *session);

@@ -462,6 +462,7 @@ bool device_state_load(struct store *store, struct device_state *state)
         .pause = (uint32_t)sqlite3_column_int64(statement, 14),
         .compression = (uint32_t)sqlite3_column_int64(statement, 15),
     };
+    state->link_bytes = (uint32_t)sqlite3_column_int64(statement, 16);
     sqlite3_reset(statement);
     if (state->cursor.failed || state->receipt.failed || state->token.failed)
         return store_fail(store, OUTPOST_BAD_INPUT, "the outpost_state row is damaged");

@@ -24,9 +24,10 @@
 
 /* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
 #define STORE_STATEMENTS(X)                                                                       \
-    X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
-                 " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"           \
-                 " batch_bytes, sync_interval_s, pause, compression FROM outpost_state")          \
+    X(STATE_GET,                                                                                  \
+      "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"             \
+      " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"                      \
+      " batch_bytes, sync_interval_s, pause, compression, link_bytes FROM outpost_state")         \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
@@ -44,6 +45,7 @@
                          " sync_interval_s = ?6, pause = ?7, compression = ?8,"                   \
                          " facility_id = CASE facility_id WHEN ?9 THEN ?1"                        \
                          " ELSE facility_id END")                                                 \
+    X(STATE_LINK_BYTES_SET, "UPDATE outpost_state SET link_bytes = ?1")                           \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
@@ -299,6 +301,7 @@ struct device_state {
     char server[300];
     bool admin, accepts_zstd, caught_up;
     struct device_settings settings;
+    uint32_t link_bytes; /* see pace.h; 0: nothing learned yet */
     struct rpc_buffer cursor, receipt, token;
 };
 

@@ -225,7 +225,7 @@ static bool make_tls(struct sync *sync)
     struct store *store = &sync->outpost->store;
     sqlite3_stmt *identity = store_statement(store, STORE_IDENTITY_GET);
     enum store_step step = store_step(store, identity);
-    struct rpc_tls_options options = {0};
+    struct rpc_tls_options options = {.clock_unreliable = true};
     struct rpc_status status;
 
     if (step == STORE_DONE)
@@ -348,7 +348,8 @@ static struct rpc_status run_stream(struct sync *sync)
     struct store *store = &sync->outpost->store;
     struct sync_session_options options = {.now_ms = device_now_ms(),
                                            .follow = sync->options->follow,
-                                           .app_version = sync->outpost->app_version};
+                                           .app_version = sync->outpost->app_version,
+                                           .ticks_ms = device_ticks_ms};
     char server[300] = "";
     struct rpc_status status = rpc_status_ok();
 
@@ -362,6 +363,8 @@ static struct rpc_status run_stream(struct sync *sync)
     sync->data_version = read_number(sync, "PRAGMA data_version");
     if (connect_to(sync, server, &status))
         status = run_call(sync);
+    if (status.code == RPC_UNAVAILABLE && store_ok(store))
+        (void)!sync_session_broke(sync->session);
     return status;
 }
 

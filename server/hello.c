@@ -40,6 +40,8 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
             memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+        else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
+            stream->asked_bytes = field.value;
     }
     if (!good || status != WIRE_END) {
         stream_end(stream, rpc_status_make(RPC_INVALID_ARGUMENT,

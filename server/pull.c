@@ -95,7 +95,10 @@ static void page_done(struct store_request *request);
 static void request_page(struct stream *stream, const struct cursor_region *region)
 {
     struct store_page *page = &stream->page;
+    size_t bytes_max = stream->hello.settings.batch_bytes;
 
+    if (stream->asked_bytes > 0 && stream->asked_bytes < bytes_max)
+        bytes_max = stream->asked_bytes;
     *page = (struct store_page){
         .caller = stream_caller(stream),
         .region_id = region->region_id,
@@ -107,7 +110,7 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
         .after = region->position,
         .after_seq = region->at.seq,
         .rows_max = stream->hello.settings.pull_batch,
-        .bytes_max = stream->hello.settings.batch_bytes,
+        .bytes_max = bytes_max,
     };
     stream->page_owed = true;
     stream_submit(stream, &page->request, STORE_PAGE, page_done);

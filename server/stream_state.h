@@ -24,6 +24,7 @@ enum {
     HELLO_RECEIPT = 3,
     HELLO_FACILITY_ID = 4,
     HELLO_TOKEN = 5,
+    HELLO_BATCH_BYTES = 9,
     WELCOME_SETTINGS = 1,
     WELCOME_REGIONS = 2,
     WELCOME_FACILITY_ID = 3,
@@ -93,6 +94,7 @@ struct stream {
     size_t scope_count;             /* of the regions in scope */
     struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
     uint8_t presented_token[STORE_TOKEN_LEN];
+    uint64_t asked_bytes; /* of a page, for the device's link; 0: as the settings say */
     bool token_given;
     size_t pulling; /* index of the region being pulled */
     bool page_owed;

@@ -21,7 +21,8 @@ class Relay:
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.cut_after = None        # (direction, bytes): of the next connections
+        self.cut_after = None        # (direction, bytes): of the next connection
+        self.cut_every = None        # (direction, bytes): of every connection
         self.on_cut = None           # called once, before the cut
         self.on_passed = None        # called once, when the bytes before the cut are through
         self.passed = [0, 0]         # bytes of the present connection
@@ -49,6 +50,7 @@ class Relay:
         """Both directions of one connection; the sockets are closed when both have ended, since a
         descriptor that is closed under a thread may by then be that of the next connection."""
         passed = self.passed = [0, 0]
+        self.cut_after = self.cut_every or self.cut_after
         back = threading.Thread(target=self._pump, args=(TO_DEVICE, server, device, passed), daemon=True)
         back.start()
         self._pump(TO_SERVER, device, server, passed)

@@ -823,7 +823,7 @@ const ProtobufCMessageDescriptor outpost__v1__sync_response__descriptor =
   (ProtobufCMessageInit) outpost__v1__sync_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
+static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[8] =
 {
   {
     "schema_revision",
@@ -909,20 +909,34 @@ static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "batch_bytes",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Hello, batch_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__hello__field_indices_by_name[] = {
   5,   /* field[5] = abilities */
   6,   /* field[6] = app_version */
+  7,   /* field[7] = batch_bytes */
   1,   /* field[1] = cursor */
   3,   /* field[3] = facility_id */
   2,   /* field[2] = receipt */
   0,   /* field[0] = schema_revision */
   4,   /* field[4] = token */
 };
-static const ProtobufCIntRange outpost__v1__hello__number_ranges[1 + 1] =
+static const ProtobufCIntRange outpost__v1__hello__number_ranges[2 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 9, 7 },
+  { 0, 8 }
 };
 const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
 {
@@ -932,10 +946,10 @@ const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
   "Outpost__V1__Hello",
   "outpost.v1",
   sizeof(Outpost__V1__Hello),
-  7,
+  8,
   outpost__v1__hello__field_descriptors,
   outpost__v1__hello__field_indices_by_name,
-  1,  outpost__v1__hello__number_ranges,
+  2,  outpost__v1__hello__number_ranges,
   (ProtobufCMessageInit) outpost__v1__hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -258,10 +258,15 @@ struct  Outpost__V1__Hello
    * Free text, for the operator's lists: the app's name and version.
    */
   char *app_version;
+  /*
+   * Not 0: the link is bad, and messages should hold about so many bytes before
+   * compression, though the settings allow more.
+   */
+  uint32_t batch_bytes;
 };
 #define OUTPOST__V1__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__hello__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string }
+    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0 }
 
 
 /*

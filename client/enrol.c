@@ -8,6 +8,7 @@
  * never on disk.
  */
 #include "device.h"
+#include "wipe.h"
 
 #include "outpost/rpc_channel.h"
 #include "outpost/v1/enrolment.rpc.h"
@@ -233,7 +234,7 @@ static bool not_enrolled_yet(struct store *store)
     struct device_state state;
 
     device_state_init(&state);
-    if (device_state_load(store, &state) && state.enrolled)
+    if (wipe_allows(store) && device_state_load(store, &state) && state.enrolled)
         store_fail(store, OUTPOST_USAGE,
                    "this database is enrolled already; take another file for another device");
     device_state_deinit(&state);

@@ -9,6 +9,7 @@
 #include "device.h"
 #include "resend.h"
 #include "session.h"
+#include "wipe_report.h"
 
 #include "outpost/rpc_channel.h"
 #include "outpost/v1/sync.rpc.h"
@@ -426,17 +427,29 @@ static bool sent_again_waits(struct sync *sync)
     return resend_any(&sync->outpost->store, &any) && any;
 }
 
+/* An order was taken in this sync, or is still being obeyed. */
+static bool is_wiping(struct outpost *device)
+{
+    struct wipe wipe;
+    bool wiping = wipe_load(&device->store, &wipe) && wipe.ordered;
+
+    device_status(device);
+    return wiping;
+}
+
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
     struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
+    bool locked;
     int rounds = 0;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
-    (void)!lock_database(&sync);
+    locked = lock_database(&sync);
+    (void)!(locked && wipe_allows(&device->store));
     status = device_status(device);
     while (status.code == OUTPOST_OK) {
         ended = run_stream(&sync);
@@ -456,6 +469,8 @@ struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_op
         if (!sync.edited && (rounds >= RESEND_ROUNDS_MAX || !sent_again_waits(&sync)))
             break;
     }
+    if (locked && is_wiping(device))
+        status = wipe_run(device, options);
     if (sync.lock >= 0)
         close(sync.lock);
     if (status.code == OUTPOST_OK && !result_out->caught_up) {

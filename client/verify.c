@@ -9,6 +9,7 @@
 #include "image.h"
 #include "pull.h"
 #include "schema.h"
+#include "wipe.h"
 
 #include <stdio.h>
 
@@ -165,7 +166,8 @@ struct outpost_status outpost_verify(outpost *device, struct outpost_verify_resu
     struct verification verification = {.store = store};
 
     image_init(&verification.image);
-    if (run(&verification) && (verification.result.damaged > 0 || verification.result.regions > 0))
+    if (wipe_allows(store) && run(&verification) &&
+        (verification.result.damaged > 0 || verification.result.regions > 0))
         store_fail(store, OUTPOST_BAD_INPUT,
                    "%llu of %llu records are not what their stamps say%s%s, %llu digests differ: "
                    "restore a backup, or sync into a new file",

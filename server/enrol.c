@@ -7,6 +7,7 @@
 #include "enrol.h"
 
 #include "code.h"
+#include "report_wiped.h"
 
 #include <stdlib.h>
 
@@ -163,5 +164,10 @@ void enrol_handlers(struct enrol_service *service,
                     struct outpost_v1_enrolment_service_handlers *handlers_out)
 {
     *handlers_out = (struct outpost_v1_enrolment_service_handlers){
-        .service = service, .enrol = on_enrol, .enrol_closed = on_closed};
+        .service = service,
+        .enrol = on_enrol,
+        .enrol_closed = on_closed,
+        .report_wiped = report_wiped,
+        .report_wiped_closed = report_wiped_closed,
+    };
 }

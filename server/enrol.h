@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Enrol: a one-time code and a key become a device (enrolment.proto). The one
- * call that needs no client certificate.
+ * The service that needs no client certificate (enrolment.proto): Enrol, by which a
+ * one-time code and a key become a device (enrol.c), and ReportWiped (report_wiped.c).
  */
 #ifndef OUTPOST_SERVER_ENROL_H
 #define OUTPOST_SERVER_ENROL_H
@@ -12,11 +12,13 @@
 #include "outpost/v1/enrolment.rpc.h"
 
 struct enrolment;
+struct wiped_report;
 
 struct enrol_service {
     const struct stream_service *streams; /* store, clock, randomness */
     struct ca *ca;
-    struct enrolment *under_way; /* zero-initialised */
+    struct wiped_report *reports; /* zero-initialised */
+    struct enrolment *under_way;  /* zero-initialised */
 };
 
 /* Fills in the handlers; the service lives as long as any connection. */

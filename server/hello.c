@@ -23,6 +23,12 @@ static bool take_cursor(struct stream *stream, struct rpc_bytes bytes)
     return cursor_parse(bytes, &stream->cursor);
 }
 
+static void take_token(struct stream *stream, const uint8_t *bytes)
+{
+    memcpy(stream->presented_token, bytes, STORE_TOKEN_LEN);
+    stream->token_presented = true;
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -39,7 +45,7 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
-            memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+            take_token(stream, field.bytes.data);
         else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
             stream->asked_bytes = field.value;
     }

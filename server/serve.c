@@ -70,6 +70,12 @@ static void random_bytes(void *context, uint8_t *bytes, size_t len)
         abort(); /* ids and tokens without randomness would be silent corruption */
 }
 
+static bool sign(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out)
+{
+    return ca_sign_wipe(((struct server *)context)->enrol.ca, order, signature_out);
+}
+
 /* ---- Loop ----------------------------------------------------------------- */
 
 static void notify_loop(void *context)
@@ -223,6 +229,8 @@ static struct rpc_status open_services(struct server *server)
     streams->settings = server->config->settings;
     streams->time_ms = wall_time_ms;
     streams->random = random_bytes;
+    streams->sign = sign;
+    streams->context = server;
     streams->hasher = record_hasher_new();
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");

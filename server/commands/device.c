@@ -10,7 +10,7 @@
 
 static const char usage[] =
     "usage: outpostd device list | show ID | revoke ID | allow ID --region R | disallow ID"
-    " --region R | set ID|--region R|--all NAME=VALUE...   --data DIR";
+    " --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR";
 
 static json_t *settings_json(const struct settings *settings)
 {
@@ -183,6 +183,7 @@ struct rpc_status command_device(struct command *command)
         {"list", list},          {"show", show},
         {"set", set_settings},   {"revoke", device_revoke},
         {"allow", device_allow}, {"disallow", device_disallow},
+        {"wipe", device_wipe},
     };
     const char *verb = command_word(command, 0);
 

@@ -161,13 +161,22 @@ bool store_open(struct store *store, const char *path, bool create,
     return set_up_connection(store, path, create);
 }
 
+void store_forget_statements(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++) {
+            sqlite3_finalize(store->tables[i].statements[j]);
+            store->tables[i].statements[j] = NULL;
+        }
+}
+
 void store_close(struct store *store)
 {
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
-        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-            sqlite3_finalize(store->tables[i].statements[j]);
+    store_forget_statements(store);
     free(store->tables);
     record_hasher_free(store->hasher);
     sqlite3_close(store->db);

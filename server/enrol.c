@@ -2,6 +2,7 @@
 #include "enrol.h"
 
 #include "code.h"
+#include "report_wiped.h"
 
 #include <stdlib.h>
 

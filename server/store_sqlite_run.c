@@ -165,7 +165,7 @@ static int read_in_snapshot(struct sqlite_conn *conn, const struct scope_roles *
     case STORE_HELLO:
         return sqlite_read_hello(conn, roles, (struct store_hello *)request);
     case STORE_PAGE:
-        return sqlite_read_page(conn, (struct store_page *)request);
+        return sqlite_read_page(conn, roles, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
     case STORE_REFUSED:

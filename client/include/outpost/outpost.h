@@ -140,7 +140,7 @@ struct outpost_sync_result {
     /* Regions that differed from the server's and were fetched anew; now they agree. */
     uint32_t repaired;
     uint8_t repaired_region_ids[OUTPOST_REPAIRED_MAX][OUTPOST_ID_LEN];
-    bool recounted; /* only the sums over what is held were wrong: report it */
+    bool recounted; /* stamps or sums over what is held were wrong, and it was not: report it */
     uint64_t pushed;          /* mutations answered for good */
     uint64_t retried;         /* mutations that go again at the next sync */
     uint64_t pulled;          /* records received */

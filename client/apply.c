@@ -601,14 +601,40 @@ bool apply_unheld(struct store *store, const struct record_key *key, uint64_t *d
     return drop_clean(store, key);
 }
 
+/* A row that no server sent (its version is 0) and no trigger marked is somebody's work,
+ * done behind the triggers' back: it is sent (I6). */
+static bool mark_unmarked(struct store *store, const struct record_key *key, bool *marked_out)
+{
+    struct image row;
+    int64_t generation;
+    bool pending, good;
+
+    image_init(&row);
+    good = image_pending(store, key, &pending, &generation) && image_read_row(store, key, &row);
+    *marked_out = good && !pending && row.present && row.version == 0;
+    if (*marked_out) {
+        sqlite3_stmt *mark = store_statement(store, STORE_PENDING_PUT);
+        if (row.stamp != 0)
+            store_sum_remove(store, key, row.stamp);
+        store->pending_any = true;
+        store_bind_key(mark, key);
+        good = store_run(store, mark);
+    }
+    image_deinit(&row);
+    return good;
+}
+
 /* The server's snapshot did not have it. After a reset that may be the server's
  * loss, so it is offered first; only administrators can give back global ones. */
 static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)
 {
     bool may_offer = store_class_of(key) == CLASS_FAMILY || store->admin;
+    bool marked;
 
-    if (!confirm(store, key))
+    if (!confirm(store, key) || !mark_unmarked(store, key, &marked))
         return false;
+    if (marked)
+        return true;
     if (store->offer_due && may_offer)
         return resend_offer_what_is_left(store, key);
     return apply_unheld(store, key, dropped);

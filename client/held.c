@@ -15,7 +15,6 @@ static bool show(struct walking *walking, struct held_copy *copy)
     uint64_t told = image->stamp;
 
     copy->image = image;
-    copy->unmarked = !copy->pending && image->version == 0;
     if (!image->oversize) {
         image_stamp(image, walking->store->hasher);
         copy->true_stamp = image->stamp;
@@ -101,14 +100,14 @@ bool held_each(struct store *store, const struct held_walk *walk)
 
 bool held_is_damaged(const struct held_copy *copy)
 {
-    return copy->unmarked || copy->image->oversize || copy->image->stamp != copy->true_stamp;
+    return copy->image->oversize || copy->image->stamp != copy->true_stamp;
 }
 
 void held_count(const struct held_copy *copy, struct store_sum sums[CLASS_COUNT])
 {
     struct store_sum *sum = &sums[store_class_of(&copy->key)];
 
-    if (copy->unmarked || copy->image->deleted || copy->true_stamp == 0)
+    if (copy->image->deleted || copy->true_stamp == 0)
         return;
     sum->records++;
     sum->digest += record_digest_share(copy->key.type, &copy->key.id, copy->true_stamp);

@@ -15,8 +15,6 @@ struct held_copy {
     bool pending;
     struct image *image; /* as it is kept, with the stamp that is kept */
     uint64_t true_stamp; /* of what is kept; 0: it is no record any more */
-    /* A row that no server sent and no trigger marked: somebody's work, and no copy. */
-    bool unmarked;
 };
 
 struct held_walk {

@@ -238,8 +238,10 @@ static bool compare(struct store *store, const Outpost__V1__CaughtUp *caught_up,
     result->digest_mismatch = false;
     if (store->offer_due)
         return true;
-    if (!look_for_news(store, regions, counts, now_ms, &news) ||
-        ((news || recount) && !repair_recount(store)))
+    if (!look_for_news(store, regions, counts, now_ms, &news))
+        return false;
+    recount = recount || news;
+    if (recount && !repair_recount(store))
         return false;
     for (int class = 0; class < CLASS_COUNT; class ++) {
         enum repair_outcome outcome = REPAIR_AGREES;
@@ -252,7 +254,7 @@ static bool compare(struct store *store, const Outpost__V1__CaughtUp *caught_up,
             note_repaired(result, &regions[class].region_id);
         result->digest_mismatch = result->digest_mismatch || outcome == REPAIR_DIFFERS;
     }
-    result->recounted = result->recounted || (news && !result->digest_mismatch);
+    result->recounted = result->recounted || (recount && !result->digest_mismatch);
     return true;
 }
 

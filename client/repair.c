@@ -65,24 +65,12 @@ bool repair_check_soon(struct store *store)
 
 /* ---- Recounting -------------------------------------------------------------------- */
 
-/* What the server never sent stays somebody's work: it is sent at the next sync (I6). */
-static bool mark_pending(struct store *store, const struct record_key *key)
-{
-    sqlite3_stmt *statement = store_statement(store, STORE_PENDING_PUT);
-
-    store_bind_key(statement, key);
-    store->pending_any = true;
-    return store_run(store, statement);
-}
-
 /* The stamp says what is there. A base keeps its own, which names what the user had
  * seen; then the held copy is kept beside it. */
 static bool mend(struct store *store, const struct held_copy *copy)
 {
     bool is_record = copy->true_stamp != 0;
 
-    if (copy->unmarked)
-        return mark_pending(store, &copy->key);
     copy->image->stamp = copy->true_stamp;
     if (store_table(store, copy->key.type) == NULL)
         return image_write_unknown(store, &copy->key, copy->image);
@@ -117,7 +105,7 @@ bool repair_recount(struct store *store)
 
 struct repair {
     bool noted; /* there is an entry */
-    bool due;
+    enum repair_state state;
     int64_t tries, next_ms;
     uint64_t difference; /* of the digests: it names the damage, whatever else changes */
 };
@@ -132,7 +120,7 @@ static bool load(struct store *store, const struct record_uuid *region_id, struc
     step = store_step(store, statement);
     if (step == STORE_ROW) {
         repair->noted = true;
-        repair->due = sqlite3_column_int(statement, 0);
+        repair->state = (enum repair_state)sqlite3_column_int(statement, 0);
         repair->tries = sqlite3_column_int64(statement, 1);
         repair->next_ms = sqlite3_column_int64(statement, 2);
         repair->difference = (uint64_t)sqlite3_column_int64(statement, 3);
@@ -148,7 +136,7 @@ static bool save(struct store *store, const struct record_uuid *region_id,
 
     store_bind_uuid(statement, 1, region_id);
     if (statement != NULL) {
-        sqlite3_bind_int(statement, 2, repair->due);
+        sqlite3_bind_int(statement, 2, repair->state);
         sqlite3_bind_int64(statement, 3, repair->tries);
         sqlite3_bind_int64(statement, 4, repair->next_ms);
         sqlite3_bind_int64(statement, 5, (sqlite3_int64)repair->difference);
@@ -175,7 +163,7 @@ bool repair_waits(struct store *store, const struct repair_region *region, int64
     struct repair repair;
     bool good = load(store, &region->region_id, &repair);
 
-    *waits_out = repair.noted && !repair.due && now_ms < repair.next_ms &&
+    *waits_out = repair.noted && repair.state == REPAIR_WAITS && now_ms < repair.next_ms &&
                  repair.difference == difference_of(region);
     return good;
 }
@@ -189,13 +177,16 @@ bool repair_compare(struct store *store, const struct repair_region *region, int
 
     if (!load(store, &region->region_id, &repair))
         return false;
-    *outcome_out = !agrees                           ? REPAIR_DIFFERS
-                   : repair.tries > 0 && !repair.due ? REPAIR_HELPED
-                                                     : REPAIR_AGREES;
+    *outcome_out = !agrees                            ? REPAIR_DIFFERS
+                   : repair.state == REPAIR_UNDER_WAY ? REPAIR_HELPED
+                                                      : REPAIR_AGREES;
     if (agrees)
         return !repair.noted || forget(store, &region->region_id);
-    repair.due = repair.due || repair.tries == 0 || now_ms >= repair.next_ms ||
-                 (difference != repair.difference && repair.tries < REPAIR_AT_ONCE_MAX);
+    if (repair.tries == 0 || now_ms >= repair.next_ms ||
+        (difference != repair.difference && repair.tries < REPAIR_AT_ONCE_MAX))
+        repair.state = REPAIR_DUE;
+    else if (repair.state == REPAIR_UNDER_WAY)
+        repair.state = REPAIR_WAITS;
     repair.difference = difference;
     return save(store, &region->region_id, &repair);
 }
@@ -209,7 +200,7 @@ bool repair_begins(struct store *store, const struct record_uuid *region_id, int
         return store_ok(store);
     for (int64_t i = 0; i < repair.tries && wait_ms < REPAIR_WAIT_MOST_MS; i++)
         wait_ms *= 2;
-    repair.due = false;
+    repair.state = REPAIR_UNDER_WAY;
     repair.tries++;
     repair.next_ms = now_ms + (wait_ms < REPAIR_WAIT_MOST_MS ? wait_ms : REPAIR_WAIT_MOST_MS);
     return save(store, region_id, &repair);

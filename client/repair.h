@@ -36,11 +36,16 @@ STORE_MUST_USE bool repair_check(struct store *store, int64_t now_ms, bool *reco
 /* The next CaughtUp reads all that is held. Makes its own transaction. */
 STORE_MUST_USE bool repair_check_soon(struct store *store);
 
-/* In a transaction: stamps and sums tell what is truly held from now on; work that no
- * trigger has marked is marked. */
+/* In a transaction: stamps and sums tell what is truly held from now on. */
 STORE_MUST_USE bool repair_recount(struct store *store);
 
 /* ---- Repairing, all in a transaction ------------------------------------------- */
+
+enum repair_state {
+    REPAIR_WAITS = 0,     /* one did not help; the next has its time */
+    REPAIR_DUE = 1,       /* the next Hello asks for the region */
+    REPAIR_UNDER_WAY = 2, /* its snapshot has begun */
+};
 
 /* At CaughtUp: what the server has of a region, and what is held of it. */
 struct repair_region {

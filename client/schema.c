@@ -123,9 +123,9 @@ static const char own_tables[] =
     " region_id BLOB NOT NULL PRIMARY KEY,"
     " seq INTEGER NOT NULL, records INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID;"
 
-    /* Regions that differed at a CaughtUp; due: the next Hello asks for it anew (R24). */
+    /* Regions that differed at a CaughtUp (R24); state as in repair.h. */
     "CREATE TABLE outpost_repair ("
-    " region_id BLOB NOT NULL PRIMARY KEY, due INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " region_id BLOB NOT NULL PRIMARY KEY, state INTEGER NOT NULL, tries INTEGER NOT NULL,"
     " next_at_ms INTEGER NOT NULL, difference INTEGER NOT NULL) WITHOUT ROWID;"
 
     /* Held when a snapshot began, and not met in it yet (R21). */

@@ -158,14 +158,14 @@
     X(REGION_ALL, "SELECT region_id, seq, records, digest FROM outpost_region"                    \
                   " ORDER BY region_id")                                                          \
     X(REGION_CLEAR, "DELETE FROM outpost_region")                                                 \
-    X(REPAIR_GET, "SELECT due, tries, next_at_ms, difference FROM outpost_repair"                 \
+    X(REPAIR_GET, "SELECT state, tries, next_at_ms, difference FROM outpost_repair"               \
                   " WHERE region_id = ?1")                                                        \
-    X(REPAIR_PUT, "INSERT OR REPLACE INTO outpost_repair (region_id, due, tries, next_at_ms,"     \
+    X(REPAIR_PUT, "INSERT OR REPLACE INTO outpost_repair (region_id, state, tries, next_at_ms,"   \
                   " difference) VALUES (?1, ?2, ?3, ?4, ?5)")                                     \
     X(REPAIR_DELETE, "DELETE FROM outpost_repair WHERE region_id = ?1")                           \
     X(REPAIR_PRUNE, "DELETE FROM outpost_repair WHERE region_id NOT IN"                           \
                     " (SELECT region_id FROM outpost_region)")                                    \
-    X(REPAIR_DUE, "SELECT region_id FROM outpost_repair WHERE due = 1 ORDER BY region_id")        \
+    X(REPAIR_DUE, "SELECT region_id FROM outpost_repair WHERE state = 1 ORDER BY region_id")      \
     X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \

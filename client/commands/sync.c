@@ -78,8 +78,8 @@ static void tell_news(struct showing *showing, const struct outpost_sync_result 
         print_id("region ", result->repaired_region_ids[i],
                  " differed from the server's; it was fetched anew, and agrees now");
     if (recount)
-        fprintf(stderr, "outpost: the sums over what is held were wrong, and are recounted:"
-                        " report it\n");
+        fprintf(stderr, "outpost: stamps or sums over what is held were wrong, and are"
+                        " recounted: report it\n");
     showing->identity_told = showing->identity_told || identity;
     showing->recount_told = showing->recount_told || recount;
     showing->repairs_told = result->repaired;

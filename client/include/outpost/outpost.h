@@ -154,13 +154,13 @@ struct outpost_sync_result {
     /* Regions that differed from the server's and were fetched anew; now they agree. */
     uint32_t repaired;
     uint8_t repaired_region_ids[OUTPOST_REPAIRED_MAX][OUTPOST_ID_LEN];
-    bool recounted;       /* only the sums over what is held were wrong: report it */
-    uint64_t pushed;      /* mutations answered for good */
-    uint64_t retried;     /* mutations that go again at the next sync */
-    uint64_t pulled;      /* records received */
-    uint64_t withdrawn;   /* records that left this device's scope */
-    uint64_t conflicts;   /* of this device's mutations: merged with another's edit */
-    uint64_t quarantined; /* of this device's mutations: refused, marked here */
+    bool recounted;     /* stamps or sums over what is held were wrong, and it was not: report it */
+    uint64_t pushed;    /* mutations answered for good */
+    uint64_t retried;   /* mutations that go again at the next sync */
+    uint64_t pulled;    /* records received */
+    uint64_t withdrawn; /* records that left this device's scope */
+    uint64_t conflicts; /* of this device's mutations: merged with another's edit */
+    uint64_t quarantined;                /* of this device's mutations: refused, marked here */
     uint64_t bytes_sent, bytes_received; /* on the socket, after the handshake */
     uint64_t handshake_bytes;
     uint32_t round_trips; /* waits for the server, the handshake not counted */

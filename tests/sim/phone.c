@@ -33,11 +33,11 @@ void phone_stop(struct phone *phone)
 }
 
 bool phone_sync_begin(struct phone *phone, struct server_end *server, struct ledger *ledger,
-                      int64_t now_ms, const struct link_event *events)
+                      int64_t now_ms, const struct link_stop *stop)
 {
     if (device_half_begin(phone->half, now_ms + phone->clock_offset_ms))
         phone->link = link_new(phone->half, server, ledger, &phone->device_id,
-                               &phone->enrolment_region, events);
+                               &phone->enrolment_region, stop);
     if (phone->link == NULL)
         phone_sync_end(phone);
     return phone->link != NULL;

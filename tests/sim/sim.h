@@ -10,6 +10,8 @@
 
 #include "phone.h"
 
+#include <stdio.h>
+
 enum {
     SIM_PHONES_MAX = 6,
     SIM_GHOSTS_MAX = 8, /* connections whose device's end is gone */
@@ -88,6 +90,7 @@ struct sim_options {
     uint64_t seed;
     unsigned faults; /* bits of enum sim_fault */
     size_t phones;   /* 0: as the seed says */
+    bool empty;      /* no phones: a script adds them */
     bool verbose;
 };
 
@@ -140,6 +143,8 @@ void sim_deinit(struct sim *sim);
 /* A world's beginning; what was before is gone. */
 void sim_begin(struct sim *sim, const struct sim_options *options);
 void sim_step(struct sim *sim, const struct sim_step *step);
+/* Makes one more phone, at that facility. */
+struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older);
 /* Faults stop, everybody syncs until nothing moves, everything is checked. */
 void sim_finish(struct sim *sim);
 
@@ -164,9 +169,10 @@ struct record_uuid sim_new_id(struct sim *sim, uint32_t type);
 
 /* sim_sync.c: syncs, connections, processes. */
 bool sim_sync_begin(struct sim *sim, struct phone *phone);
+bool sim_sync_begin_until(struct sim *sim, struct phone *phone, const struct link_stop *stop);
 /* So many small moves of a sync that is under way. */
 void sim_sync_move(struct sim *sim, struct phone *phone, size_t moves);
-/* Until it ends; false: it did not catch up. */
+/* Until it ends, or the device stops; false: it did not catch up. */
 bool sim_sync_whole(struct sim *sim, struct phone *phone);
 /* The device has given up; late: what is under way still arrives some day. */
 void sim_cut(struct sim *sim, struct phone *phone, bool late);
@@ -196,6 +202,17 @@ void user_delete(struct sim *sim, struct phone *phone);
 void user_administer(struct sim *sim, struct phone *phone);
 /* Corrects what was refused; how many there were. */
 size_t user_repair(struct sim *sim, struct phone *phone);
+
+/* script.c: a world's life told line by line; see README.md. The process's exit code. */
+int script_run(struct sim *sim, FILE *file);
+
+/* minimise.c: the smallest list of steps that fails as this one does. Shrinks steps in
+ * place, and options; false: it does not fail. */
+bool minimise(struct sim *sim, struct sim_options *options, struct sim_step *steps,
+              size_t *step_count);
+/* A world from its beginning to its end; false: it failed. */
+bool sim_run(struct sim *sim, const struct sim_options *options, const struct sim_step *steps,
+             size_t step_count);
 
 /* newer_app.c: a device of a newer version, as far as the server sees it. */
 void newer_app_act(struct sim *sim);

@@ -14,7 +14,7 @@ struct command {
     struct sim_options options;
     uint64_t seeds, first_seed;
     size_t steps;
-    bool minimise;
+    bool minimise, first_failure;
     const char *script;
 };
 
@@ -30,6 +30,7 @@ static void print_usage(FILE *file)
     };
 
     fputs("usage: sim_test [--seeds N] [--first-seed S] [--faults LETTERS] [--steps N]\n"
+          "                [--first-failure]\n"
           "       sim_test --seed N [-v | --minimise] [--faults LETTERS] [--steps N]\n"
           "       sim_test --script FILE [-v]\n"
           "Faults, all when not said:\n",
@@ -100,6 +101,10 @@ static int campaign(struct sim *sim, const struct command *command)
                    options.seed, sim->failures[0], options.seed, faults, command->steps);
         }
         alarms += sim->alarms;
+        if (bad > 0 && command->first_failure) {
+            printf("sim: first failure at world %" PRIu64 ": %s\n", i + 1, sim->failures[0]);
+            return 1;
+        }
     }
     printf("%" PRIu64 " seeds from %" PRIu64
            ", faults %s, %zu steps: %.1f seeds a second of one core\n",
@@ -148,10 +153,15 @@ static int run_script(struct sim *sim, const char *path)
 static bool parse(int count, char **words, struct command *command)
 {
     static const struct option known[] = {
-        {"seeds", required_argument, NULL, 'n'},  {"first-seed", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'o'},   {"faults", required_argument, NULL, 'f'},
-        {"steps", required_argument, NULL, 't'},  {"minimise", no_argument, NULL, 'm'},
-        {"script", required_argument, NULL, 'c'}, {0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first-seed", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'o'},
+        {"faults", required_argument, NULL, 'f'},
+        {"steps", required_argument, NULL, 't'},
+        {"minimise", no_argument, NULL, 'm'},
+        {"script", required_argument, NULL, 'c'},
+        {"first-failure", no_argument, NULL, 'b'},
+        {0},
     };
     int option;
 
@@ -172,6 +182,9 @@ static bool parse(int count, char **words, struct command *command)
             break;
         case 'm':
             command->minimise = true;
+            break;
+        case 'b':
+            command->first_failure = true;
             break;
         case 'c':
             command->script = optarg;

@@ -259,14 +259,38 @@ static void edit_oversize(struct sim *sim, struct phone *phone)
     sim_say(sim, "  phone %d makes %s too large with %u", phone->index, sim_name(&key, name), n);
 }
 
+/* A nurse empties a field. */
+static void empty_field(struct sim *sim, struct phone *phone)
+{
+    const struct value_group *pin = value_group_find(TYPE_PATIENT, 13);
+    const struct value_group *zone = value_group_find(TYPE_PATIENT, 9);
+    const struct value_group *group = sim_chance(sim, 60) ? pin : zone;
+    char sql[SQL_LEN], id[PHONE_BLOB_LEN], name[48];
+    struct record_key key;
+
+    if (!pick(sim, phone, TYPE_PATIENT, &key))
+        return;
+    uint32_t seen = value_now(phone, &key, group);
+    snprintf(sql, sizeof sql, "UPDATE patient SET %s = '' WHERE id = %s", group->column,
+             phone_blob(&key.id, id));
+    if (phone_sql(phone, sql) || phone->disk->down)
+        write_over(sim, phone, seen);
+    sim_say(sim, "  phone %d empties %s of %s (saw %u)", phone->index, group->column,
+            sim_name(&key, name), seen);
+}
+
 static void undelete(struct sim *sim, struct phone *phone)
 {
     char sql[SQL_LEN], where[SQL_LEN / 2], id[PHONE_BLOB_LEN];
 
     if (sim->deleted_count == 0)
         return;
-    struct record_key key = sim->deleted[sim_below(sim, sim->deleted_count)].key;
-    if (!knows_type(phone, key.type))
+    const struct sim_deleted *deleted = &sim->deleted[sim_below(sim, sim->deleted_count)];
+    struct record_key key = deleted->key;
+    /* Nobody brings back what was never near. */
+    if (!knows_type(phone, key.type) ||
+        record_uuid_compare(&sim->phones[deleted->phone].enrolment_region,
+                            &phone->enrolment_region) != 0)
         return;
     put_where(&key, where, sizeof where);
     snprintf(sql, sizeof sql, "SELECT count(*) FROM %s%s", value_table(key.type), where);
@@ -293,7 +317,9 @@ void user_act(struct sim *sim, struct phone *phone)
         make_child(sim, phone);
     } else if (draw < 49) {
         edit_oversize(sim, phone);
-    } else if (draw < 53 && sim_has(sim, SIM_DELETES_BIT)) {
+    } else if (draw < 51) {
+        empty_field(sim, phone);
+    } else if (draw < 54 && sim_has(sim, SIM_DELETES_BIT)) {
         undelete(sim, phone);
     } else if (draw < 58) {
         user_repair(sim, phone);
@@ -308,13 +334,20 @@ void user_move(struct sim *sim, struct phone *phone)
 {
     struct record_uuid facility = sim_facility((unsigned)sim_below(sim, SIM_FACILITIES));
     bool taken_back = sim_chance(sim, 20);
+    bool registration = !taken_back && sim_chance(sim, 20); /* which stays what it was first */
     struct record_key key;
-    char name[48];
+    char name[48], sql[SQL_LEN], id[PHONE_BLOB_LEN];
 
     if (!pick(sim, phone, TYPE_PATIENT, &key))
         return;
-    set_facility(phone, &key, "assigned_facility_id", taken_back ? NULL : &facility);
-    sim_say(sim, "  phone %d assigns %s to facility %d", phone->index, sim_name(&key, name),
+    /* Of a new one it would be where it belongs, which may be nowhere near. */
+    snprintf(sql, sizeof sql, "SELECT outpost_version FROM patient WHERE id = %s",
+             phone_blob(&key.id, id));
+    registration = registration && phone_number(phone, sql) > 0;
+    set_facility(phone, &key, registration ? "registration_facility_id" : "assigned_facility_id",
+                 taken_back ? NULL : &facility);
+    sim_say(sim, "  phone %d %s %s to facility %d", phone->index,
+            registration ? "registers" : "assigns", sim_name(&key, name),
             taken_back ? -1 : facility.bytes[1]);
 }
 

@@ -18,7 +18,7 @@ enum {
     SIM_REGIONS = 3,
     SIM_FACILITIES = 6, /* two in each region */
     SIM_COPIES_MAX = 8,
-    SIM_DELETED_MAX = 64,
+    SIM_DELETED_MAX = 256,
     SIM_GROUPS_MAX = 32, /* value_groups */
     SIM_HELD_MAX = 4096,
     SIM_FAILURES_MAX = 8,
@@ -119,7 +119,7 @@ struct sim {
         struct crash_image *image;
     } copies[SIM_COPIES_MAX];
     size_t copy_count;
-    struct sim_deleted {
+    struct sim_deleted { /* a record, or an emptied field */
         struct record_key key;
         int phone;                       /* where */
         uint32_t values[SIM_GROUPS_MAX]; /* what its user saw last, by value_groups */

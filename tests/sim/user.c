@@ -58,15 +58,25 @@ static void write_over_row(struct sim *sim, struct phone *phone, struct sim_dele
     }
 }
 
-/* The last time that this phone's user deleted the record; NULL: never. */
-static const struct sim_deleted *deleted_here(const struct sim *sim, const struct phone *phone,
-                                              const struct record_key *key)
+/* What the user saw before deleting the record, or emptying the field, on this phone;
+ * 0: neither was done. */
+static uint32_t seen_before(const struct sim *sim, const struct phone *phone,
+                            const struct record_key *key, const struct value_group *group)
 {
     for (size_t i = sim->deleted_count; i-- > 0;)
         if (sim->deleted[i].phone == phone->index &&
+            sim->deleted[i].values[group - value_groups] != 0 &&
             record_key_compare(&sim->deleted[i].key, key) == 0)
-            return &sim->deleted[i];
-    return NULL;
+            return sim->deleted[i].values[group - value_groups];
+    return 0;
+}
+
+static void note_deleted(struct sim *sim, const struct sim_deleted *deleted)
+{
+    if (sim->deleted_count == SIM_DELETED_MAX)
+        sim->ledger.overflow = "deletions";
+    else
+        sim->deleted[sim->deleted_count++] = *deleted;
 }
 
 /* One INSERT or UPDATE. */
@@ -110,7 +120,6 @@ static void tell_edit(struct sim *sim, struct phone *phone, uint32_t n, bool mad
 static bool write_row(struct sim *sim, struct phone *phone, const struct record_key *key,
                       const struct value_group *const *groups, size_t count, bool bad, bool made)
 {
-    const struct sim_deleted *deleted = made ? deleted_here(sim, phone, key) : NULL;
     char sql[4 * SQL_LEN], columns[SQL_LEN] = "", literals[SQL_LEN] = "";
     uint32_t values[GROUPS_MAX], seen[GROUPS_MAX];
     size_t columns_at = 0, literals_at = 0;
@@ -118,9 +127,9 @@ static bool write_row(struct sim *sim, struct phone *phone, const struct record_
     for (size_t i = 0; i < count; i++) {
         char literal[VALUES_SQL_LEN];
         values[i] = ledger_value(&sim->ledger);
-        seen[i] = deleted != NULL ? deleted->values[groups[i] - value_groups]
-                  : made          ? 0
-                                  : value_now(phone, key, groups[i]);
+        seen[i] = made ? 0 : value_now(phone, key, groups[i]);
+        if (seen[i] == 0)
+            seen[i] = seen_before(sim, phone, key, groups[i]);
         value_literals(groups[i], values[i], bad && groups[i]->spoils, literal);
         columns_at += (size_t)snprintf(columns + columns_at, sizeof columns - columns_at, ", %s",
                                        value_columns(groups[i]));
@@ -275,6 +284,9 @@ static void empty_field(struct sim *sim, struct phone *phone)
              phone_blob(&key.id, id));
     if (phone_sql(phone, sql) || phone->disk->down)
         write_over(sim, phone, seen);
+    struct sim_deleted emptied = {.key = key, .phone = phone->index};
+    emptied.values[group - value_groups] = seen;
+    note_deleted(sim, &emptied);
     sim_say(sim, "  phone %d empties %s of %s (saw %u)", phone->index, group->column,
             sim_name(&key, name), seen);
 }
@@ -388,8 +400,8 @@ void user_delete(struct sim *sim, struct phone *phone)
     bool done = phone_sql(phone, sql);
     sim_say(sim, "  phone %d deletes %s%s", phone->index, sim_name(&key, name),
             done ? "" : ", which fails");
-    if (done && sim->deleted_count < SIM_DELETED_MAX)
-        sim->deleted[sim->deleted_count++] = deleted;
+    if (done)
+        note_deleted(sim, &deleted);
 }
 
 void user_administer(struct sim *sim, struct phone *phone)

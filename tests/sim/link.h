@@ -22,12 +22,19 @@ struct link_stop {
     unsigned sent, received;
 };
 
+/* Where the device is enrolled, and where it works. */
+struct link_regions {
+    struct record_uuid enrolment, work;
+};
+
 struct link {
     struct device_half *device; /* NULL: that end is gone */
     struct server_end *server;
     struct ledger *ledger;
     struct ledger_stream stream_ledger;
     struct record_uuid device_id;
+    struct record_uuid region_id; /* where the device works */
+    uint64_t asked_at;            /* its head when the last message came from the device */
     struct link_stop stop;
     unsigned sent, received;
     bool stopped;            /* it came to that */
@@ -43,7 +50,7 @@ struct link {
 /* Connects, and begins the call; the session of the device has begun. NULL: no
  * memory. */
 struct link *link_new(struct device_half *device, struct server_end *server, struct ledger *ledger,
-                      const struct record_uuid *device_id, const struct record_uuid *region_id,
+                      const struct record_uuid *device_id, const struct link_regions *regions,
                       const struct link_stop *stop);
 void link_free(struct link *link);
 

@@ -304,7 +304,8 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
     sim->now_ms = INT64_C(1700000000000);
     sim->records = 0;
     sim->quiet = false;
-    sim->alarms = sim->restores = 0;
+    sim->alarms = sim->restores = sim->server.watch.leaks = 0;
+    sim->server_percent = sim_chance(sim, 30) ? 8 : 33;
     sim->failure_count = 0;
     settings_init_default(settings);
     settings->push_batch = push_batches[sim_below(sim, 4)];
@@ -567,6 +568,9 @@ void sim_finish(struct sim *sim)
     }
     if (!still)
         sim_fail(sim, "the phones do not come to rest");
+    if (sim->server.watch.leaks > 0)
+        sim_fail(sim, "%u records were sent to a device out of their region",
+                 sim->server.watch.leaks);
     check_world(sim);
     if (sim->ledger.overflow != NULL)
         sim_fail(sim, "the ledger is full of %s: make the world smaller", sim->ledger.overflow);

@@ -129,6 +129,8 @@ struct sim {
     size_t held_count;
     struct record_schema older; /* without a type that others have */
     struct record_type *older_types;
+    /* Of the moves of a sync, how many are the server's: few make it group what waits. */
+    unsigned server_percent;
     bool quiet;        /* the faults are over */
     unsigned alarms;   /* digests that differed at a CaughtUp */
     unsigned restores; /* the server was put back */

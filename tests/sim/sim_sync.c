@@ -60,17 +60,13 @@ void sim_sync_move(struct sim *sim, struct phone *phone, size_t moves)
     struct link *link = phone->link;
 
     for (size_t i = 0; i < moves && !link->over; i++) {
-        switch (sim_below(sim, 3)) {
-        case 0:
-            link_carry_up(link, piece(sim));
-            break;
-        case 1:
+        if (sim_chance(sim, sim->server_percent)) {
             server_end_step(&sim->server);
             link_collect(link);
-            break;
-        default:
+        } else if (sim_chance(sim, 50)) {
+            link_carry_up(link, piece(sim));
+        } else {
             link_carry_down(link, piece(sim));
-            break;
         }
     }
     if (link->over)

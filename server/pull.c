@@ -83,6 +83,30 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     stream_submit(stream, &page->request, STORE_PAGE, page_done);
 }
 
+/* R19: what a device holds of a family that enters it drops at the marker; so the
+ * family's rows are sent, its own work too. With too many such families, all rows. */
+static void note_entered(struct stream *stream, const struct store_page *page)
+{
+    struct wire_reader reader = wire_reader_over(rpc_buffer_view(&page->markers));
+    struct wire_field marker, family;
+
+    while (stream->own[1].count > 0 && wire_read(&reader, &marker) == WIRE_FIELD) {
+        if (wire_find(marker.bytes, MARKER_FAMILY_ID, &family) != WIRE_FIELD)
+            continue;
+        if (stream->entered_count == STREAM_ENTERED_MAX ||
+            !record_uuid_from_bytes(family.bytes, &stream->entered[stream->entered_count++]))
+            stream->own[1].count = 0;
+    }
+}
+
+static bool has_entered(const struct stream *stream, const struct record_uuid *family)
+{
+    for (size_t i = 0; i < stream->entered_count; i++)
+        if (record_uuid_compare(&stream->entered[i], family) == 0)
+            return true;
+    return false;
+}
+
 /* Closes the gaps that the stream's own rows leave in the encoded page. */
 static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 {
@@ -94,7 +118,7 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
         return page->row_count;
     for (size_t i = 0; i < page->row_count; i++) {
         const struct store_row *row = &page->rows[i];
-        if (is_own(own, row->seq))
+        if (is_own(own, row->seq) && !has_entered(stream, &row->key.family))
             continue;
         memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
         len += row->len;
@@ -124,9 +148,10 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
 {
     bool begins = region->in_snapshot && region->sent == 0;
     bool completes = region->in_snapshot && page->at_end;
-    size_t rows = page_squeeze(stream, page);
     struct rpc_buffer rest;
 
+    note_entered(stream, page);
+    size_t rows = page_squeeze(stream, page);
     cursor_advance(region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;

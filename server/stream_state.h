@@ -53,7 +53,11 @@ enum {
     STATE_SEQ = 2,
     STATE_RECORDS = 3,
     STATE_DIGEST = 4,
+    MARKER_FAMILY_ID = 1,
     MESSAGE_BYTES_MAX = 4 * 1024 * 1024,
+    /* Families that enter while a stream is open, of which it remembers not to leave
+     * rows out (R19): each row is compared with all of them. */
+    STREAM_ENTERED_MAX = 64,
 };
 
 enum state {
@@ -99,6 +103,8 @@ struct stream {
     bool page_owed;
     bool behind[2];
     struct own_runs own[2]; /* of the global region, of the device's */
+    size_t entered_count;   /* families with a marker in this stream */
+    struct record_uuid entered[STREAM_ENTERED_MAX];
     struct store_hello hello;
     struct store_page page;
     struct store_caught_up caught_up;

@@ -143,7 +143,9 @@ static void check_kept(struct look *look)
 struct line {
     struct record_key key;
     uint8_t registered[RECORD_UUID_LEN]; /* the facility that came first */
-    bool deleted; /* what stands in a tombstone may be written over by who brings it back */
+    /* What stands in a tombstone may be written over by who brings it back; and who edits
+     * a record that was deleted meanwhile sends all of it. */
+    bool deleted, was_deleted;
     struct {
         uint32_t n;
         uint64_t version;
@@ -222,7 +224,7 @@ static void advance_delete(struct look *look, struct line *line, const struct en
             memcmp(line->values[i].device, entry->device, RECORD_UUID_LEN) != 0)
             sim_fail(look->sim, "%s was deleted with the value %u, which its author had not seen",
                      sim_name(&line->key, name), line->values[i].n);
-    line->deleted = true;
+    line->deleted = line->was_deleted = true;
 }
 
 static void advance_group(struct look *look, struct line *line, sqlite3_stmt *conflict,
@@ -250,7 +252,7 @@ static void advance_group(struct look *look, struct line *line, sqlite3_stmt *co
                  " conflict is listed",
                  sim_name(&line->key, name), group->group, now, n);
     /* A restored server is given journals in any order: what wins there is listed. */
-    if (n != 0 && old != NULL && !line->deleted && look->sim->restores == 0 &&
+    if (n != 0 && old != NULL && !line->was_deleted && look->sim->restores == 0 &&
         ledger_had_seen(ledger, now, n))
         sim_fail(look->sim, "%s, field %u: %u, which was written on %u, was undone by it",
                  sim_name(&line->key, name), group->group, now, n);

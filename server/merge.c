@@ -219,3 +219,20 @@ enum merge_status merge(const struct record_type *type, const struct merge_recor
     }
     return MERGE_DONE;
 }
+
+void merge_lost(const struct record_type *type, const struct merge_record *present,
+                const struct record_mutation *mutation, const struct record_body *arriving,
+                struct merge_result *result_out)
+{
+    struct group group;
+
+    result_out->record = *present;
+    result_out->changed = false;
+    result_out->as_sent = false;
+    result_out->others_since = true;
+    result_out->clash_count = 0;
+    for (size_t i = 0; i < mutation->field_count; i++)
+        if (group_collect(type, mutation, i, &group) && group_recorded(&group, arriving) &&
+            !group_equal(&group, &present->body, arriving))
+            add_clash(result_out, MERGE_CLASH_FIELD, group.number, true);
+}

@@ -84,9 +84,6 @@ static const struct check_nothing nothing[] = {
      " AND r.deleted = 0 AND NOT EXISTS (SELECT 1 FROM holds d WHERE d.type = r.type AND d.family ="
      " r.family_id AND d.id = r.id) AND NOT EXISTS (SELECT 1 FROM outpost_pending q WHERE q.type ="
      " r.type AND q.family_id = r.family_id AND q.id = r.id)"},
-    {"families are marked as left and have nothing pending",
-     "SELECT count(*) FROM outpost_left f WHERE NOT EXISTS (SELECT 1 FROM outpost_pending p WHERE"
-     " p.family_id = f.family_id)"},
 };
 
 /* The columns say what the server's body says, whatever the stamps are. */

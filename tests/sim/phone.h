@@ -39,7 +39,7 @@ void phone_stop(struct phone *phone);
 
 /* The device's half of a sync. */
 bool phone_sync_begin(struct phone *phone, struct server_end *server, struct ledger *ledger,
-                      int64_t now_ms, const struct link_event *events);
+                      int64_t now_ms, const struct link_stop *stop);
 /* Ends the session; what becomes of the connection is the caller's. */
 struct link *phone_sync_end(struct phone *phone);
 

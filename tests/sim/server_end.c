@@ -112,11 +112,14 @@ bool server_end_start(struct server_end *end, bool create)
 
     snprintf(end->error, sizeof end->error, "%s", rpc_ok(&status) ? "" : status.message);
     end->service.store = end->store;
+    if (rpc_ok(&status) && !watch_open(&end->watch, end->path))
+        watch_close(&end->watch); /* a failing disk: it is looked at again after a restart */
     return rpc_ok(&status);
 }
 
 void server_end_stop(struct server_end *end)
 {
+    watch_close(&end->watch);
     store_close(end->store);
     end->store = end->service.store = NULL;
 }

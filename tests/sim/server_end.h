@@ -8,12 +8,14 @@
 
 #include "store.h"
 #include "stream.h"
+#include "watch.h"
 
 struct server_end {
     const char *path;
     struct store *store; /* NULL: the process is down */
     struct stream_service service;
     struct record_hasher *hasher;
+    struct watch watch;
     struct record_schema schema;  /* the product's with merge rules that it does not use yet */
     struct record_type *types;    /* its */
     struct record_field *patient; /* the patient's fields, its */

@@ -252,12 +252,10 @@ void sim_enrol_all(struct sim *sim)
     }
 }
 
-static void begin_phone(struct sim *sim, int index)
+struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older)
 {
+    int index = (int)sim->phone_count;
     struct phone *phone = &sim->phones[index];
-    unsigned facility = (unsigned)sim_below(sim, SIM_FACILITIES);
-    bool admin = sim_chance(sim, sim_has(sim, SIM_SWITCHES_BIT) ? 60 : 25);
-    bool older = sim_has(sim, SIM_UNKNOWN_BIT) && sim_chance(sim, 30);
     struct record_uuid id = {{0xd0, (uint8_t)index, admin}};
     struct record_uuid at = sim_facility(facility), region = sim_region(facility / 2);
     char sql[400], blobs[3][PHONE_BLOB_LEN];
@@ -265,8 +263,7 @@ static void begin_phone(struct sim *sim, int index)
     phone_init(phone, index, &sim->disks[index]);
     phone->schema = older ? &sim->older : NULL;
     phone->used = true;
-    if (sim_has(sim, SIM_CLOCKS_BIT))
-        phone->clock_offset_ms = ((int64_t)sim_below(sim, 7300) - 3650) * DAY_MS;
+    sim->phone_count++;
     crash_disk_restore(phone->disk, older ? sim->base_older : sim->base_phone);
     snprintf(sql, sizeof sql,
              "UPDATE outpost_state SET device_id = %s, facility_id = %s, enrolment_region_id = %s,"
@@ -279,6 +276,19 @@ static void begin_phone(struct sim *sim, int index)
     phone->enrolment_region = region;
     sim_say(sim, "phone %d: facility %u, region %u%s%s", index, facility, facility / 2,
             admin ? ", administrator" : "", older ? ", older app" : "");
+    return phone;
+}
+
+static void add_drawn_phone(struct sim *sim)
+{
+    unsigned facility = (unsigned)sim_below(sim, SIM_FACILITIES);
+    bool admin = sim_chance(sim, sim_has(sim, SIM_SWITCHES_BIT) ? 60 : 25);
+    bool older = sim_chance(sim, 30) && sim_has(sim, SIM_UNKNOWN_BIT);
+    int64_t offset_ms = ((int64_t)sim_below(sim, 7300) - 3650) * DAY_MS;
+    struct phone *phone = sim_add_phone(sim, facility, admin, older);
+
+    if (sim_has(sim, SIM_CLOCKS_BIT))
+        phone->clock_offset_ms = offset_ms;
 }
 
 void sim_begin(struct sim *sim, const struct sim_options *options)
@@ -294,7 +304,8 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
     sim->now_ms = INT64_C(1700000000000);
     sim->records = 0;
     sim->quiet = false;
-    sim->alarms = sim->restores = 0;
+    sim->alarms = sim->restores = sim->server.watch.leaks = 0;
+    sim->server_percent = sim_chance(sim, 30) ? 8 : 33;
     sim->failure_count = 0;
     settings_init_default(settings);
     settings->push_batch = push_batches[sim_below(sim, 4)];
@@ -304,11 +315,11 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
         sim_has(sim, SIM_CLOCKS_BIT) ? ((int64_t)sim_below(sim, 730) - 365) * DAY_MS : 0;
     crash_disk_restore(&sim->disks[SERVER_DISK], sim->base_server);
     sim_server_start(sim);
-    sim->phone_count = 2 + (size_t)sim_below(sim, 3);
+    size_t phones = 2 + (size_t)sim_below(sim, 3);
     if (options->phones > 0)
-        sim->phone_count = options->phones;
-    for (size_t i = 0; i < sim->phone_count; i++)
-        begin_phone(sim, (int)i);
+        phones = options->phones;
+    for (size_t i = 0; !options->empty && i < phones; i++)
+        add_drawn_phone(sim);
     sim_enrol_all(sim);
 }
 
@@ -520,24 +531,26 @@ static void stop_faults(struct sim *sim)
     sim_drop_ghosts(sim);
 }
 
-/* False: something moved, so another round is due. */
-static bool sync_all(struct sim *sim, bool repair)
+/* False: something moved, or somebody did not catch up, so another round is due.
+ * moved_out: whether something did. */
+static bool sync_all(struct sim *sim, bool repair, bool *moved_out)
 {
     bool still = true;
+
+    *moved_out = false;
 
     for (size_t i = 0; i < sim->phone_count; i++) {
         struct phone *phone = &sim->phones[i];
         if (!phone->used || phone->refused || phone->half == NULL)
             continue;
         if (repair && user_repair(sim, phone) > 0)
-            still = false;
-        bool caught_up = sim_sync_whole(sim, phone);
-        still = still && (caught_up || phone->refused) &&
-                phone->result.pushed + phone->result.retried + phone->result.pulled +
-                        phone->result.withdrawn ==
-                    0;
+            *moved_out = true;
+        still = (sim_sync_whole(sim, phone) || phone->refused) && still;
+        *moved_out =
+            *moved_out || phone->result.pushed + phone->result.pulled + phone->result.withdrawn > 0;
+        still = still && phone->result.retried == 0;
     }
-    return still;
+    return still && !*moved_out;
 }
 
 void sim_finish(struct sim *sim)
@@ -546,13 +559,29 @@ void sim_finish(struct sim *sim)
 
     sim_say(sim, "THE FAULTS ARE OVER");
     stop_faults(sim);
-    for (int round = 0; !still && round < QUIET_ROUNDS_MAX; round++) {
+    /* A round in which nothing moves may have been one of failures; the next is alike. */
+    for (int round = 0, stuck = 0; !still && round < QUIET_ROUNDS_MAX && stuck < 2; round++) {
+        bool moved;
         sim_say(sim, "round %d", round + 1);
-        still = sync_all(sim, round < REPAIR_ROUNDS);
+        still = sync_all(sim, round < REPAIR_ROUNDS, &moved);
+        stuck = moved ? 0 : stuck + 1;
     }
     if (!still)
         sim_fail(sim, "the phones do not come to rest");
+    if (sim->server.watch.leaks > 0)
+        sim_fail(sim, "%u records were sent to a device out of their region",
+                 sim->server.watch.leaks);
     check_world(sim);
     if (sim->ledger.overflow != NULL)
         sim_fail(sim, "the ledger is full of %s: make the world smaller", sim->ledger.overflow);
+}
+
+bool sim_run(struct sim *sim, const struct sim_options *options, const struct sim_step *steps,
+             size_t step_count)
+{
+    sim_begin(sim, options);
+    for (size_t i = 0; i < step_count; i++)
+        sim_step(sim, &steps[i]);
+    sim_finish(sim);
+    return sim->failure_count == 0;
 }

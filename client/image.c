@@ -506,6 +506,18 @@ bool image_read_held(struct store *store, const struct record_key *key, struct i
     return found || image_read_base(store, key, image);
 }
 
+static bool unknown_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+{
+    struct image held;
+    bool good;
+
+    image_init(&held);
+    good = image_read_unknown(store, key, &held);
+    *stamp_out = good && held.present ? held.stamp : 0;
+    image_deinit(&held);
+    return good;
+}
+
 bool image_held_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
 {
     sqlite3_stmt *statement;
@@ -514,6 +526,8 @@ bool image_held_stamp(struct store *store, const struct record_key *key, uint64_
     enum store_step step;
 
     *stamp_out = 0;
+    if (store_table(store, key->type) == NULL)
+        return unknown_stamp(store, key, stamp_out);
     if (!image_pending(store, key, &pending, &generation))
         return false;
     if (!pending)

@@ -49,6 +49,8 @@ static const char own_tables[] =
     " offer_due INTEGER NOT NULL DEFAULT 0,"
     /* 1: nothing was received since the last CaughtUp. */
     " caught_up INTEGER NOT NULL DEFAULT 0,"
+    /* When all that is held is read again (R24), by the server's clock; 0: not yet. */
+    " check_at_ms INTEGER NOT NULL DEFAULT 0,"
     /* The sums over held copies (R24). */
     " global_records INTEGER NOT NULL DEFAULT 0,"
     " global_digest INTEGER NOT NULL DEFAULT 0,"
@@ -108,10 +110,23 @@ static const char own_tables[] =
     /* Families that left this device's scope (R20). */
     "CREATE TABLE outpost_left (family_id BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;"
 
+    /* Held copies that went while work of this device hung on them (aside.h);
+     * since_ms 0: since the last CaughtUp. */
+    "CREATE TABLE outpost_aside ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, deleted INTEGER NOT NULL, body BLOB NOT NULL,"
+    " since_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
     /* What the server said at the last CaughtUp. */
     "CREATE TABLE outpost_region ("
     " region_id BLOB NOT NULL PRIMARY KEY,"
     " seq INTEGER NOT NULL, records INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID;"
+
+    /* Regions that differed at a CaughtUp (R24); state as in repair.h. */
+    "CREATE TABLE outpost_repair ("
+    " region_id BLOB NOT NULL PRIMARY KEY, state INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " next_at_ms INTEGER NOT NULL, difference INTEGER NOT NULL) WITHOUT ROWID;"
 
     /* Held when a snapshot began, and not met in it yet (R21). */
     "CREATE TABLE outpost_unconfirmed ("
@@ -129,7 +144,9 @@ static const char own_tables[] =
     "CREATE TABLE outpost_identity ("
     " one INTEGER PRIMARY KEY CHECK (one = 1),"
     " key_pem TEXT NOT NULL, certificate_pem TEXT NOT NULL, ca_pem TEXT NOT NULL,"
-    " tls_session BLOB NOT NULL);";
+    " tls_session BLOB NOT NULL,"
+    /* Of an identity that was asked for and is not here yet (R23); empty: none. */
+    " next_key_pem TEXT NOT NULL DEFAULT '');";
 
 /* ---- Names and keys ----------------------------------------------------------------- */
 

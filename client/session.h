@@ -63,6 +63,8 @@ enum rpc_encoding sync_session_encoding(const struct sync_session *session);
 bool sync_session_paused(const struct sync_session *session);
 /* The same, and it had been told before: it sent nothing but Hello, and got nothing. */
 bool sync_session_waits(const struct sync_session *session);
+/* The device works at another facility than this stream's (R18). */
+bool sync_session_elsewhere(const struct sync_session *session);
 /* Seconds until a follower that has to wait asks again. */
 uint32_t sync_session_interval_s(const struct sync_session *session);
 

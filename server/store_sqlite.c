@@ -110,7 +110,7 @@ static void *reader_main(void *context)
         pthread_mutex_unlock(&self->mutex);
         if (request == NULL)
             return NULL;
-        sqlite_run_read(reader.conn, &self->runner.roles, request);
+        sqlite_run_read(reader.conn, &self->runner.options.roles, request);
         complete(self, &request, 1);
     }
 }
@@ -245,7 +245,7 @@ struct rpc_status store_sqlite_open(const char *file, bool create,
         return status;
     if (self->file == NULL)
         goto error;
-    status = sqlite_runner_open(&self->runner, file, create, &options->roles);
+    status = sqlite_runner_open(&self->runner, file, create, options);
     for (size_t i = 0; i < READER_COUNT && rpc_ok(&status); i++)
         status = sqlite_conn_open(&self->readers[i], file, false);
     if (!rpc_ok(&status))

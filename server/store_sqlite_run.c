@@ -9,9 +9,9 @@
 #include <assert.h>
 
 struct rpc_status sqlite_runner_open(struct sqlite_runner *runner, const char *file, bool create,
-                                     const struct scope_roles *roles)
+                                     const struct store_options *options)
 {
-    *runner = (struct sqlite_runner){.roles = *roles, .hasher = record_hasher_new()};
+    *runner = (struct sqlite_runner){.options = *options, .hasher = record_hasher_new()};
     if (runner->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "open the store: out of memory");
     struct rpc_status status = sqlite_conn_open(&runner->writer, file, create);
@@ -32,8 +32,9 @@ bool sqlite_run_is_write(enum store_kind kind)
     case STORE_PUSH:
     case STORE_CAUGHT_UP:
     case STORE_ENROL:
+    case STORE_RECERTIFY:
     case STORE_CODE_ADD:
-    case STORE_DEVICE_SET:
+    case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
@@ -47,19 +48,21 @@ bool sqlite_run_is_write(enum store_kind kind)
 
 static int run_other_write(struct sqlite_runner *self, struct store_request *request)
 {
-    const struct scope_roles *roles = &self->roles;
+    const struct scope_roles *roles = &self->options.roles;
 
     switch (request->kind) {
     case STORE_CAUGHT_UP:
         return sqlite_caught_up(&self->writer, (struct store_caught_up *)request);
     case STORE_ENROL:
         return sqlite_enrol(&self->writer, roles, (struct store_enrol *)request);
+    case STORE_RECERTIFY:
+        return sqlite_recertify(&self->writer, (struct store_recertify *)request);
     case STORE_CODE_ADD:
         return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
     case STORE_DEVICE_ADD:
         return sqlite_device_add(&self->writer, (struct store_device_add *)request);
-    case STORE_DEVICE_SET:
-        return sqlite_device_set(&self->writer, (struct store_device_set *)request);
+    case STORE_DEVICE_CHANGE:
+        return sqlite_device_change(&self->writer, roles, (struct store_device_change *)request);
     case STORE_SETTING_SET:
         return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
     case STORE_QUARANTINE_RETRY:
@@ -90,10 +93,11 @@ static struct store_place place_in(struct push_set *set, const struct record_uui
 
 static int run_push(struct sqlite_runner *self, struct push_set *set, struct store_push *push)
 {
-    const struct record_uuid *author = &push->batch->device.device_id;
-    int code = sqlite_device_revoked(&self->writer, author, &push->revoked);
+    const struct scope_device *author = &push->batch->device;
+    struct store_caller caller = {author->device_id, author->region};
+    int code = sqlite_read_refusal(&self->writer, &caller, &push->refusal);
 
-    if (code != SQLITE_OK || push->revoked)
+    if (code != SQLITE_OK || push->refusal.why != STANDING_ADMITTED)
         return code;
     code = sqlite_push_load(&self->writer, set, push->batch);
     if (code != SQLITE_OK)
@@ -126,13 +130,13 @@ static int run_group(struct sqlite_runner *self, struct store_request *const *re
 {
     struct push_set set;
 
-    push_set_init(&set, &self->roles, self->hasher);
+    push_set_init(&set, &self->options.roles, self->hasher);
     int code = run_transaction(self, &set, requests, count);
     struct rpc_status status = sqlite_conn_status(&self->writer, code);
     if (code != SQLITE_OK && !sqlite3_get_autocommit(self->writer.db))
         sqlite_conn_exec(&self->writer, "ROLLBACK");
     for (size_t i = 0; i < count; i++) {
-        requests[i]->status = status;
+        requests[i]->status = code == SQLITE_OK ? store_note(&self->options, requests[i]) : status;
         if (requests[i]->kind == STORE_PUSH && code == SQLITE_OK) {
             struct store_push *push = (struct store_push *)requests[i];
             push->head_global = place_in(&set, &scope_global_region);
@@ -161,11 +165,11 @@ static int read_in_snapshot(struct sqlite_conn *conn, const struct scope_roles *
     case STORE_HELLO:
         return sqlite_read_hello(conn, roles, (struct store_hello *)request);
     case STORE_PAGE:
-        return sqlite_read_page(conn, (struct store_page *)request);
+        return sqlite_read_page(conn, roles, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
-    case STORE_REVOKED:
-        return sqlite_read_revoked(conn, (struct store_revoked *)request);
+    case STORE_REFUSED:
+        return sqlite_read_refused(conn, (struct store_refused *)request);
     case STORE_RECORD_GET:
         return sqlite_read_record(conn, (struct store_record_get *)request);
     case STORE_LOG_LIST:
@@ -176,6 +180,8 @@ static int read_in_snapshot(struct sqlite_conn *conn, const struct scope_roles *
         return sqlite_conflict_list(conn, (struct store_conflict_list *)request);
     case STORE_DEVICE_LIST:
         return sqlite_device_list(conn, (struct store_device_list *)request);
+    case STORE_DEVICE_GET:
+        return sqlite_device_get(conn, (struct store_device_get *)request);
     default:
         assert(!"not a read");
         return SQLITE_MISUSE;

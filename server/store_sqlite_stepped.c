@@ -53,7 +53,7 @@ static void execute_read(struct stepped_store *self, size_t at)
         else
             store_queue_put(&self->reads, next);
     }
-    sqlite_run_read(&self->reader, &self->runner.roles, request);
+    sqlite_run_read(&self->reader, &self->runner.options.roles, request);
     store_queue_put(&self->completed, request);
 }
 
@@ -139,7 +139,7 @@ struct rpc_status store_sqlite_open_stepped(const char *file, bool create,
     store_queue_init(&self->writes);
     store_queue_init(&self->reads);
     store_queue_init(&self->completed);
-    struct rpc_status status = sqlite_runner_open(&self->runner, file, create, &options->roles);
+    struct rpc_status status = sqlite_runner_open(&self->runner, file, create, options);
     if (rpc_ok(&status))
         status = sqlite_conn_open(&self->reader, file, false);
     if (rpc_ok(&status))

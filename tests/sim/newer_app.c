@@ -73,7 +73,14 @@ static void push(struct sim *sim, unsigned facility, struct rpc_bytes mutation)
     static struct ledger_stream pushes;
     struct record_uuid region = sim_region(facility / 2), at = sim_facility(facility);
     struct peer peer = {sim, &pushes, false};
-    struct stream_peer other_end = {on_send, writable, nothing, nothing, finish, NULL, &peer};
+    struct stream_peer other_end = {
+        .send = on_send,
+        .writable = writable,
+        .pause_reading = nothing,
+        .resume_reading = nothing,
+        .finish = finish,
+        .context = &peer,
+    };
     struct record_uuid id = device_id;
     struct rpc_buffer bytes, item;
 

@@ -13,7 +13,7 @@
 
 struct phone {
     int index;
-    char path[16];
+    char path[32];
     struct crash_disk *disk;
     const struct record_schema *schema; /* NULL: the product's */
 

@@ -111,6 +111,26 @@ static void dump(struct script *script)
     sqlite3_close(db);
 }
 
+/* "N SELECT ...": that the server's database gives this number. */
+static bool expect(struct script *script, const char *rest)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *rows = NULL;
+    char sql[SQL_LEN], *text;
+    long wanted = strtol(rest, &text, 10);
+    bool asked = expand(script, text, sql) &&
+                 sqlite3_open(script->sim->server.path, &db) == SQLITE_OK &&
+                 sqlite3_prepare_v2(db, sql, -1, &rows, NULL) == SQLITE_OK &&
+                 sqlite3_step(rows) == SQLITE_ROW;
+
+    if (asked && sqlite3_column_int64(rows, 0) != wanted)
+        sim_fail(script->sim, "line %zu: %lld and not %ld", script->line,
+                 (long long)sqlite3_column_int64(rows, 0), wanted);
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    return asked;
+}
+
 /* ---- Commands ------------------------------------------------------------------------------- */
 
 static bool sync_until(struct script *script, struct phone *phone, const char *how, unsigned n)
@@ -180,6 +200,8 @@ static bool run_for_world(struct script *script, const char *command, const char
         sim_restore(sim);
     else if (strcmp(command, "dump") == 0)
         dump(script);
+    else if (strcmp(command, "expect") == 0)
+        return expect(script, rest);
     else if (strcmp(command, "rest") == 0)
         sim_finish(sim);
     else

@@ -17,10 +17,12 @@
  */
 #include "session.h"
 
+#include "aside.h"
 #include "outbox.h"
 #include "pace.h"
 #include "pull.h"
 #include "push.h"
+#include "repair.h"
 #include "resend.h"
 #include "wipe.h"
 
@@ -221,6 +223,8 @@ static bool put_hello(struct sync_session *session)
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
     Outpost__V1__Hello hello = OUTPOST__V1__HELLO__INIT;
     Outpost__V1__Ability abilities[] = {OUTPOST__V1__ABILITY__ABILITY_UNKNOWN_TYPES};
+    struct record_uuid repairs[OUTPOST_REGIONS_MAX];
+    ProtobufCBinaryData repair_ids[OUTPOST_REGIONS_MAX];
 
     hello.schema_revision = session->store->schema->revision;
     hello.cursor = data_of(device->cursor.data, device->cursor.len);
@@ -229,6 +233,11 @@ static bool put_hello(struct sync_session *session)
     hello.token = data_of(device->token.data, device->token.len);
     hello.abilities = abilities;
     hello.n_abilities = 1;
+    if (!repair_due(session->store, repairs, &hello.n_repair_region_ids))
+        return false;
+    for (size_t i = 0; i < hello.n_repair_region_ids; i++)
+        repair_ids[i] = data_of(repairs[i].bytes, RECORD_UUID_LEN);
+    hello.repair_region_ids = repair_ids;
     if (session->pace.bytes < session->pace.most)
         hello.batch_bytes = session->pace.bytes;
     if (session->options.app_version != NULL)
@@ -384,7 +393,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
         return true;
     return store_begin(store, STORE_FULL) &&
            (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
-           (!resend || resend_journal(store)) && store_commit(store);
+           aside_offer_all(store) && (!resend || resend_journal(store)) && store_commit(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)

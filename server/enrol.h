@@ -6,23 +6,9 @@
 #ifndef OUTPOST_SERVER_ENROL_H
 #define OUTPOST_SERVER_ENROL_H
 
-#include "ca.h"
-#include "stream.h"
+#include "certify.h"
 
-#include "outpost/v1/enrolment.rpc.h"
-
-struct enrolment;
-struct wiped_report;
-
-struct enrol_service {
-    const struct stream_service *streams; /* store, clock, randomness */
-    struct ca *ca;
-    struct wiped_report *reports; /* zero-initialised */
-    struct enrolment *under_way;  /* zero-initialised */
-};
-
-/* Fills in the handlers; the service lives as long as any connection. */
-void enrol_handlers(struct enrol_service *service,
-                    struct outpost_v1_enrolment_service_handlers *handlers_out);
+/* For the handlers of the service, with certify_closed. */
+void enrol_on_request(void *service, rpc_call *call, const Outpost__V1__EnrolRequest *request);
 
 #endif

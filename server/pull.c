@@ -219,13 +219,13 @@ static void page_done(struct store_request *request)
 
 static void caught_up_done(struct store_request *request);
 
-static void new_token(const struct stream *stream, uint8_t token[STORE_TOKEN_LEN])
+static void new_token(const struct stream *stream, uint8_t token[TOKEN_LEN])
 {
     const struct stream_service *service = stream->service;
-    uint64_t given = token_count(stream->hello.token);
+    uint64_t given = token_count(stream->hello.tokens.present);
     uint64_t presented = token_count(stream->presented_token);
 
-    service->random(service->context, token, STORE_TOKEN_LEN);
+    service->random(service->context, token, TOKEN_LEN);
     token_set_count(token, (given > presented ? given : presented) + 1);
 }
 
@@ -244,7 +244,7 @@ static void settle(struct stream *stream)
         caught_up->regions[i] = stream->cursor.regions[i].region_id;
         caught_up->places[i] = stream->cursor.regions[i].at;
     }
-    memcpy(caught_up->presented_token, stream->presented_token, STORE_TOKEN_LEN);
+    memcpy(caught_up->presented_token, stream->presented_token, TOKEN_LEN);
     if (caught_up->renew_token)
         new_token(stream, caught_up->next_token);
     stream_set_state(stream, STATE_SETTLING);
@@ -270,7 +270,7 @@ static void send_caught_up(struct stream *stream)
     }
     if (caught_up->renew_token)
         wire_put_bytes(&message, CAUGHT_UP_NEXT_TOKEN,
-                       rpc_bytes_view(caught_up->next_token, STORE_TOKEN_LEN));
+                       rpc_bytes_view(caught_up->next_token, TOKEN_LEN));
     struct rpc_bytes bytes = rpc_buffer_view(&message);
     stream_send(stream, RESPONSE_CAUGHT_UP, &bytes, 1);
     rpc_buffer_deinit(&part);

@@ -8,6 +8,8 @@
 
 #include "enrol.h"
 #include "enrolled.h"
+#include "recertify.h"
+#include "report_wiped.h"
 #include "sync.h"
 
 #include "outpost/rpc_uv.h"
@@ -252,7 +254,15 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     size_t count;
 
     sync_handlers(&server->sync, &server->sync_handlers);
-    enrol_handlers(&server->enrol, &server->enrol_handlers);
+    server->enrol_handlers = (struct outpost_v1_enrolment_service_handlers){
+        .service = &server->enrol,
+        .enrol = enrol_on_request,
+        .enrol_closed = certify_closed,
+        .recertify = recertify_on_request,
+        .recertify_closed = certify_closed,
+        .report_wiped = report_wiped,
+        .report_wiped_closed = report_wiped_closed,
+    };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
     rpc_server_options_init_default(&options);

@@ -113,8 +113,6 @@ int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads)
 
 static int read_device(struct sqlite_conn *conn, struct store_hello *hello)
 {
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT token, token_previous FROM device WHERE device_id = ?1");
     struct store_device device;
     int code = sqlite_read_device(conn, &hello->device_id, &device, &hello->device_known);
 
@@ -124,16 +122,7 @@ static int read_device(struct sqlite_conn *conn, struct store_hello *hello)
     hello->device = sqlite_scope_of(&device);
     if (!record_uuid_is_zero(&hello->facility_id))
         hello->device.facility = hello->facility_id;
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &hello->device_id);
-    code = sqlite3_step(statement);
-    if (code == SQLITE_ROW) {
-        sqlite_column_copy(statement, 0, hello->token, STORE_TOKEN_LEN);
-        sqlite_column_copy(statement, 1, hello->token_previous, STORE_TOKEN_LEN);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+    return sqlite_read_tokens(conn, &hello->device_id, &hello->tokens);
 }
 
 /* R8: whether the receipt is among the device's last ones. */

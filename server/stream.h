@@ -23,12 +23,10 @@ enum {
     STREAM_OWN_RUNS_MAX = 20000,
     /* Families whose markers ended that in this stream. Past it all rows are sent. */
     STREAM_ENTERED_MAX = 256,
+    /* The least that a device waits after a failure of the server's; twice as long the
+     * most. */
+    STREAM_PUSHBACK_MS = 2000,
 };
-
-/* A token (R23) begins with a count, 8 bytes big-endian, that grows from one to
- * the next; the rest is random. */
-uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN]);
-void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count);
 
 /* What every stream of a server stands on; lives longer than they do. */
 struct stream_service {
@@ -51,6 +49,8 @@ struct stream_peer {
     void (*pause_reading)(void *context);
     void (*resume_reading)(void *context);
     void (*finish)(void *context, struct rpc_status status);
+    /* Before finish: why, for a program (sync.proto); may be NULL: nobody asks. */
+    void (*add_trailer)(void *context, const char *name, const char *value);
     /* Before the first message; may be NULL: this end does not compress. */
     void (*set_compression)(void *context, enum settings_compression compression);
     void *context;

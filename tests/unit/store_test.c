@@ -327,7 +327,7 @@ static void test_R23_tokens_present_and_previous(void)
                                         .region_count = 2,
                                         .regions = {{{0}}, region_id},
                                         .renew_token = true};
-    static const uint8_t zeros[STORE_TOKEN_LEN];
+    static const uint8_t zeros[TOKEN_LEN];
 
     begin();
     hello(1, &request);
@@ -337,25 +337,139 @@ static void test_R23_tokens_present_and_previous(void)
     hello(1, &request);
     CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.standing.revoked);
     CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &region_id), 0);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
-    memset(caught_up.next_token, 5, STORE_TOKEN_LEN);
+    memset(caught_up.next_token, 5, TOKEN_LEN);
     struct rpc_status status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.behind[0]); /* the facility is not there yet */
     hello(1, &request);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
     caught_up.places[0].seq = 1;
     status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && !caught_up.behind[0] && !caught_up.behind[1]);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 5);
-    memset(caught_up.presented_token, 5, STORE_TOKEN_LEN);
-    memset(caught_up.next_token, 6, STORE_TOKEN_LEN);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 5);
+    memset(caught_up.presented_token, 5, TOKEN_LEN);
+    memset(caught_up.next_token, 6, TOKEN_LEN);
     status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 6);
-    CU_ASSERT_EQUAL(request.token_previous[0], 5);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 6);
+    CU_ASSERT_EQUAL(request.tokens.previous[0], 5);
+    fixture_close();
+}
+
+static struct store_recertify recertify(uint8_t asking, uint8_t n, uint8_t key, uint8_t token)
+{
+    struct store_recertify request = {
+        .device = {.device_id = {{n}}, .copied_from = {{asking}}, .public_key_len = 1}};
+
+    request.device.public_key[0] = key;
+    memset(request.presented_token, token, sizeof request.presented_token);
+    struct rpc_status status = fixture_run(&request.request, STORE_RECERTIFY);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+    return request;
+}
+
+static void give_token(struct record_uuid id, uint8_t presented, uint8_t token)
+{
+    struct store_caught_up caught_up = {.caller = {.device_id = id}, .renew_token = true};
+
+    memset(caught_up.presented_token, presented, TOKEN_LEN);
+    memset(caught_up.next_token, token, TOKEN_LEN);
+    struct rpc_status status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+}
+
+static void revoke(uint8_t n)
+{
+    struct store_device_change change = {.device_id = {{n}},
+                                         .decision = {.change = STANDING_REVOKE}};
+    struct rpc_status status = fixture_run(&change.request, STORE_DEVICE_CHANGE);
+
+    CU_ASSERT_TRUE(rpc_ok(&status) && change.found);
+}
+
+/* A copy gets a device of its own, the same one for the same key; who is no copy, not
+ * known, revoked or has another's key gets none. */
+static void test_R23_a_copy_becomes_a_device_once(void)
+{
+    static const struct {
+        uint8_t asking, n, key, token;
+        enum store_recertify_verdict verdict;
+        uint8_t made;
+    } asked[] = {
+        {9, 2, 7, 3, STORE_RECERTIFY_UNKNOWN, 0},
+        {1, 2, 7, 5, STORE_RECERTIFY_NOT_A_COPY, 0}, /* the previous token */
+        {1, 2, 7, 6, STORE_RECERTIFY_NOT_A_COPY, 0}, /* the present one */
+        {1, 2, 7, 8, STORE_RECERTIFY_NOT_A_COPY, 0}, /* newer than any that was given */
+        {1, 2, 7, 3, STORE_RECERTIFY_GOOD, 2},
+        {1, 3, 7, 3, STORE_RECERTIFY_GOOD, 2}, /* the answer was lost */
+        {1, 3, 8, 3, STORE_RECERTIFY_GOOD, 3},
+        {2, 4, 8, 3, STORE_RECERTIFY_KEY_TAKEN, 0},
+        {2, 4, 9, 3, STORE_RECERTIFY_NOT_A_COPY, 0}, /* it was never given a token */
+    };
+    char code[CODE_TEXT_LEN + 1];
+    struct store_hello request;
+
+    begin();
+    new_code(code, 1);
+    CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
+    give_token((struct record_uuid){{1}}, 0, 5);
+    give_token((struct record_uuid){{1}}, 5, 6);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct store_recertify got =
+            recertify(asked[i].asking, asked[i].n, asked[i].key, asked[i].token);
+        CU_ASSERT_EQUAL(got.verdict, asked[i].verdict);
+        CU_ASSERT(asked[i].made == 0 || got.device.device_id.bytes[0] == asked[i].made);
+    }
+    hello(3, &request);
+    CU_ASSERT_TRUE(request.device_known && request.facility_known);
+    hello(4, &request);
+    CU_ASSERT_FALSE(request.device_known);
+    revoke(2);
+    CU_ASSERT_EQUAL(recertify(1, 5, 7, 3).verdict, STORE_RECERTIFY_REFUSED);
+    revoke(1);
+    CU_ASSERT_EQUAL(recertify(1, 5, 6, 3).verdict, STORE_RECERTIFY_REFUSED);
+    fixture_close();
+}
+
+/* The n-th of a chain of copies; 0: the device that enrolled. */
+static struct record_uuid in_chain(int n)
+{
+    return n == 0 ? (struct record_uuid){{1}}
+                  : (struct record_uuid){{2, (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
+static enum store_recertify_verdict copy_in_chain(int n)
+{
+    struct store_recertify request = {
+        .presented_token = {0, 1},
+        .device = {.device_id = in_chain(n),
+                   .copied_from = in_chain(n - 1),
+                   .public_key_len = 2,
+                   .public_key = {(uint8_t)(n >> 8), (uint8_t)n}},
+    };
+
+    give_token(in_chain(n - 1), 0, 5);
+    give_token(in_chain(n - 1), 5, 6);
+    struct rpc_status status = fixture_run(&request.request, STORE_RECERTIFY);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+    return request.verdict;
+}
+
+/* Copies of copies count too, so that no chain of them grows for ever. */
+static void test_R23_copies_of_one_enrolment_have_a_limit(void)
+{
+    char code[CODE_TEXT_LEN + 1];
+
+    begin();
+    new_code(code, 1);
+    CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
+    for (int n = 1; n <= STORE_COPIES_MAX; n++)
+        CU_ASSERT_EQUAL(copy_in_chain(n), STORE_RECERTIFY_GOOD);
+    CU_ASSERT_EQUAL(copy_in_chain(STORE_COPIES_MAX + 1), STORE_RECERTIFY_TOO_MANY);
+    CU_ASSERT_EQUAL(recertify(1, 3, 77, 3).verdict, STORE_RECERTIFY_TOO_MANY);
     fixture_close();
 }
 
@@ -364,8 +478,6 @@ static void test_R23_tokens_present_and_previous(void)
 static void test_a_revoked_device_is_refused_in_every_transaction(void)
 {
     char code[CODE_TEXT_LEN + 1];
-    struct store_device_change change = {.device_id = {{1}},
-                                         .decision = {.change = STANDING_REVOKE}};
     struct store_caught_up caught_up = {.caller = {.device_id = {{1}}}, .renew_token = true};
     struct store_page page = {.caller = {.device_id = {{1}}}};
     struct push_batch *batch;
@@ -373,12 +485,11 @@ static void test_a_revoked_device_is_refused_in_every_transaction(void)
     begin();
     new_code(code, 1);
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
-    struct rpc_status status = fixture_run(&change.request, STORE_DEVICE_CHANGE);
-    CU_ASSERT_TRUE(rpc_ok(&status) && change.found);
+    revoke(1);
     batch = new_batch(1);
     add_patient(batch, 1);
     struct store_push request = {.batch = batch, .region_id = region_id};
-    status = fixture_run(&request.request, STORE_PUSH);
+    struct rpc_status status = fixture_run(&request.request, STORE_PUSH);
     CU_ASSERT_TRUE(rpc_ok(&status) && request.refusal.why == STANDING_REFUSED_REVOKED);
     CU_ASSERT_EQUAL(head_of(&region_id).last.seq, 0);
     push_batch_free(batch);
@@ -461,6 +572,8 @@ int main(void)
         SUITE_TEST(test_pages_bring_every_record_exactly_once),
         SUITE_TEST(test_codes_expire_and_are_used_once),
         SUITE_TEST(test_R23_tokens_present_and_previous),
+        SUITE_TEST(test_R23_a_copy_becomes_a_device_once),
+        SUITE_TEST(test_R23_copies_of_one_enrolment_have_a_limit),
         SUITE_TEST(test_a_revoked_device_is_refused_in_every_transaction),
         SUITE_TEST(test_R22_a_place_that_the_log_does_not_have_is_told),
         SUITE_TEST(test_a_newer_schema_is_refused_and_untouched),

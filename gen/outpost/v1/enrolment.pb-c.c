@@ -142,6 +142,51 @@ void   outpost__v1__enrol_request__free_unpacked
   assert(message->base.descriptor == &outpost__v1__enrol_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   outpost__v1__recertify_request__init
+                     (Outpost__V1__RecertifyRequest         *message)
+{
+  static const Outpost__V1__RecertifyRequest init_value = OUTPOST__V1__RECERTIFY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__recertify_request__get_packed_size
+                     (const Outpost__V1__RecertifyRequest *message)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__recertify_request__pack
+                     (const Outpost__V1__RecertifyRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__recertify_request__pack_to_buffer
+                     (const Outpost__V1__RecertifyRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__RecertifyRequest *
+       outpost__v1__recertify_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__RecertifyRequest *)
+     protobuf_c_message_unpack (&outpost__v1__recertify_request__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__recertify_request__free_unpacked
+                     (Outpost__V1__RecertifyRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outpost__v1__enrol_response__init
                      (Outpost__V1__EnrolResponse         *message)
 {
@@ -320,6 +365,57 @@ const ProtobufCMessageDescriptor outpost__v1__enrol_request__descriptor =
   (ProtobufCMessageInit) outpost__v1__enrol_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
+static const ProtobufCFieldDescriptor outpost__v1__recertify_request__field_descriptors[2] =
+{
+  {
+    "certificate_request",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__RecertifyRequest, certificate_request),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__RecertifyRequest, token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outpost__v1__recertify_request__field_indices_by_name[] = {
+  0,   /* field[0] = certificate_request */
+  1,   /* field[1] = token */
+};
+static const ProtobufCIntRange outpost__v1__recertify_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor outpost__v1__recertify_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.RecertifyRequest",
+  "RecertifyRequest",
+  "Outpost__V1__RecertifyRequest",
+  "outpost.v1",
+  sizeof(Outpost__V1__RecertifyRequest),
+  2,
+  outpost__v1__recertify_request__field_descriptors,
+  outpost__v1__recertify_request__field_indices_by_name,
+  1,  outpost__v1__recertify_request__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__recertify_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor outpost__v1__enrol_response__field_descriptors[7] =
 {
   {
@@ -436,14 +532,16 @@ const ProtobufCMessageDescriptor outpost__v1__enrol_response__descriptor =
   (ProtobufCMessageInit) outpost__v1__enrol_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor outpost__v1__enrolment_service__method_descriptors[2] =
+static const ProtobufCMethodDescriptor outpost__v1__enrolment_service__method_descriptors[3] =
 {
   { "Enrol", &outpost__v1__enrol_request__descriptor, &outpost__v1__enrol_response__descriptor },
+  { "Recertify", &outpost__v1__recertify_request__descriptor, &outpost__v1__enrol_response__descriptor },
   { "ReportWiped", &outpost__v1__report_wiped_request__descriptor, &outpost__v1__report_wiped_response__descriptor },
 };
 const unsigned outpost__v1__enrolment_service__method_indices_by_name[] = {
   0,        /* Enrol */
-  1         /* ReportWiped */
+  1,        /* Recertify */
+  2         /* ReportWiped */
 };
 const ProtobufCServiceDescriptor outpost__v1__enrolment_service__descriptor =
 {
@@ -452,7 +550,7 @@ const ProtobufCServiceDescriptor outpost__v1__enrolment_service__descriptor =
   "EnrolmentService",
   "Outpost__V1__EnrolmentService",
   "outpost.v1",
-  2,
+  3,
   outpost__v1__enrolment_service__method_descriptors,
   outpost__v1__enrolment_service__method_indices_by_name
 };
@@ -464,13 +562,21 @@ void outpost__v1__enrolment_service__enrol(ProtobufCService *service,
   assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
   service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void outpost__v1__enrolment_service__recertify(ProtobufCService *service,
+                                               const Outpost__V1__RecertifyRequest *input,
+                                               Outpost__V1__EnrolResponse_Closure closure,
+                                               void *closure_data)
+{
+  assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
+  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void outpost__v1__enrolment_service__report_wiped(ProtobufCService *service,
                                                   const Outpost__V1__ReportWipedRequest *input,
                                                   Outpost__V1__ReportWipedResponse_Closure closure,
                                                   void *closure_data)
 {
   assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
-  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void outpost__v1__enrolment_service__init (Outpost__V1__EnrolmentService_Service *service,
                                            Outpost__V1__EnrolmentService_ServiceDestroy destroy)

@@ -958,7 +958,7 @@ const ProtobufCMessageDescriptor outpost__v1__wipe_order__descriptor =
   (ProtobufCMessageInit) outpost__v1__wipe_order__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[8] =
+static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[9] =
 {
   {
     "schema_revision",
@@ -1045,6 +1045,18 @@ static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[8] =
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
   {
+    "repair_region_ids",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Outpost__V1__Hello, n_repair_region_ids),
+    offsetof(Outpost__V1__Hello, repair_region_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
     "batch_bytes",
     9,
     PROTOBUF_C_LABEL_NONE,
@@ -1060,18 +1072,18 @@ static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[8] =
 static const unsigned outpost__v1__hello__field_indices_by_name[] = {
   5,   /* field[5] = abilities */
   6,   /* field[6] = app_version */
-  7,   /* field[7] = batch_bytes */
+  8,   /* field[8] = batch_bytes */
   1,   /* field[1] = cursor */
   3,   /* field[3] = facility_id */
   2,   /* field[2] = receipt */
+  7,   /* field[7] = repair_region_ids */
   0,   /* field[0] = schema_revision */
   4,   /* field[4] = token */
 };
-static const ProtobufCIntRange outpost__v1__hello__number_ranges[2 + 1] =
+static const ProtobufCIntRange outpost__v1__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 9, 7 },
-  { 0, 8 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
 {
@@ -1081,10 +1093,10 @@ const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
   "Outpost__V1__Hello",
   "outpost.v1",
   sizeof(Outpost__V1__Hello),
-  8,
+  9,
   outpost__v1__hello__field_descriptors,
   outpost__v1__hello__field_indices_by_name,
-  2,  outpost__v1__hello__number_ranges,
+  1,  outpost__v1__hello__number_ranges,
   (ProtobufCMessageInit) outpost__v1__hello__init,
   NULL,NULL,NULL    /* reserved[123] */
 };

@@ -301,6 +301,13 @@ struct  Outpost__V1__Hello
    */
   char *app_version;
   /*
+   * Regions (16 bytes each, at most those in scope; others are ignored) that the
+   * device wants anew, because its digest differs from the server's: each is sent
+   * as to a device without a cursor, and nothing is offered.
+   */
+  size_t n_repair_region_ids;
+  ProtobufCBinaryData *repair_region_ids;
+  /*
    * Not 0: the link is bad, and messages should hold about so many bytes before
    * compression, though the settings allow more.
    */
@@ -308,7 +315,7 @@ struct  Outpost__V1__Hello
 };
 #define OUTPOST__V1__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__hello__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0 }
+    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, 0 }
 
 
 /*

@@ -9,6 +9,7 @@
  */
 #include "certify.h"
 #include "device.h"
+#include "wipe.h"
 
 static struct rpc_status call_enrol(struct certification *certification, const char *code,
                                     rpc_channel *channel)
@@ -81,7 +82,7 @@ static bool not_enrolled_yet(struct store *store)
     struct device_state state;
 
     device_state_init(&state);
-    if (device_state_load(store, &state) && state.enrolled)
+    if (wipe_allows(store) && device_state_load(store, &state) && state.enrolled)
         store_fail(store, OUTPOST_USAGE,
                    "this database is enrolled already; take another file for another device");
     device_state_deinit(&state);

@@ -10,6 +10,7 @@
  *                                next: half-close, at once or after         |
  *                                sync_session_finish in follow mode              v
  *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
+ *     any --receive: WipeOrder, good or not --> FAILED (wipe.h)
  *
  * A follower that was told to pause asks first: Hello, and after Welcome either the
  * half-close (PUSHING to CLOSED) or everything as above.
@@ -22,6 +23,7 @@
 #include "push.h"
 #include "repair.h"
 #include "resend.h"
+#include "wipe.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -41,6 +43,7 @@ enum {
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
+    RESPONSE_WIPE_ORDER = 5,
 
     /* Before Welcome has said otherwise. */
     PUSH_ITEMS_DEFAULT = 500,
@@ -486,6 +489,8 @@ static bool receive(struct sync_session *session, struct rpc_bytes message)
 
     if (wire_read(&reader, &field) != WIRE_FIELD || field.type != WIRE_LEN)
         return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed message");
+    if (field.number == RESPONSE_WIPE_ORDER)
+        return wipe_take_order(session->store, field.bytes, &session->device);
     if (!session->welcomed && field.number != RESPONSE_WELCOME)
         return out_of_turn(session, "something before Welcome");
     switch (field.number) {

@@ -101,17 +101,17 @@ bool store_fail_sqlite(struct store *store, const char *doing)
 
 /* ---- Opening ------------------------------------------------------------------- */
 
-/* A database that is not Outpost's is somebody else's, and closed again without a byte
- * of it changed: not even its write-ahead log is emptied. */
+/* A database that is not Outpost's, and was not before it was wiped, is somebody else's, and closed
+ * again without a byte of it changed: not even its write-ahead log is emptied. */
 static bool refuse_foreign(struct store *store, const char *path)
 {
     sqlite3_stmt *statement = NULL;
     int result;
 
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    result =
-        sqlite3_prepare_v2(store->db, "SELECT 1 FROM sqlite_master WHERE name = 'outpost_state'",
-                           -1, &statement, NULL);
+    result = sqlite3_prepare_v2(
+        store->db, "SELECT 1 FROM sqlite_master WHERE name IN ('outpost_state', 'outpost_wipe')",
+        -1, &statement, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
     sqlite3_finalize(statement);
@@ -161,13 +161,22 @@ bool store_open(struct store *store, const char *path, bool create,
     return set_up_connection(store, path, create);
 }
 
+void store_forget_statements(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++) {
+            sqlite3_finalize(store->tables[i].statements[j]);
+            store->tables[i].statements[j] = NULL;
+        }
+}
+
 void store_close(struct store *store)
 {
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
-        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-            sqlite3_finalize(store->tables[i].statements[j]);
+    store_forget_statements(store);
     free(store->tables);
     record_hasher_free(store->hasher);
     sqlite3_close(store->db);

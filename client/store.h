@@ -265,6 +265,9 @@ STORE_MUST_USE bool store_open(struct store *store, const char *path, bool creat
 /* Accepts a store that store_open failed on. */
 void store_close(struct store *store);
 
+/* Finalizes the statements that were prepared so far. */
+void store_forget_statements(struct store *store);
+
 /* Records the first failure. Always false, so that it can be returned. */
 bool store_fail(struct store *store, enum outpost_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

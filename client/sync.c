@@ -12,6 +12,7 @@
 #include "repair.h"
 #include "resend.h"
 #include "session.h"
+#include "wipe_report.h"
 
 #include "outpost/v1/sync.rpc.h"
 
@@ -420,19 +421,33 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
     return false;
 }
 
+/* An order was taken in this sync, or is still being obeyed. */
+static bool is_wiping(struct outpost *device)
+{
+    struct wipe wipe;
+    bool wiping = wipe_load(&device->store, &wipe) && wipe.ordered;
+
+    device_status(device);
+    return wiping;
+}
+
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
     struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
+    bool locked;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
-    (void)!lock_database(&sync);
+    locked = lock_database(&sync);
+    (void)!(locked && wipe_allows(&device->store));
     status = device_status(device);
     while (status.code == OUTPOST_OK && run_once(&sync, &status))
         ;
+    if (locked && is_wiping(device))
+        status = wipe_run(device, options);
     if (sync.lock >= 0)
         close(sync.lock);
     if (status.code == OUTPOST_OK && !result_out->caught_up) {

@@ -9,6 +9,7 @@
 #include "held.h"
 #include "pull.h"
 #include "repair.h"
+#include "wipe.h"
 
 #include <stdio.h>
 
@@ -88,7 +89,7 @@ struct outpost_status outpost_verify(outpost *device, struct outpost_verify_resu
     struct verification verification = {.store = store};
 
     /* A damage that cannot be noted down is told all the same. */
-    if (run(&verification) &&
+    if (wipe_allows(store) && run(&verification) &&
         (verification.result.damaged > 0 || verification.result.regions > 0)) {
         (void)!repair_check_soon(store);
         store_rollback(store);

@@ -14,11 +14,13 @@
 #include "outpost/v1/enrolment.rpc.h"
 
 struct certification;
+struct wiped_report;
 
 struct enrol_service {
     const struct stream_service *streams; /* store, clock, randomness */
     struct ca *ca;
     struct certification *under_way; /* zero-initialised */
+    struct wiped_report *reports;    /* zero-initialised */
 };
 
 /* One call, the first member of what the call remembers, which certify_end frees. */

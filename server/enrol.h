@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Enrol: a one-time code and a key become a device (enrolment.proto). The one
- * call that needs no client certificate.
+ * The service that needs no client certificate (enrolment.proto): Enrol, by which a
+ * one-time code and a key become a device (enrol.c), and ReportWiped (report_wiped.c).
  */
 #ifndef OUTPOST_SERVER_ENROL_H
 #define OUTPOST_SERVER_ENROL_H

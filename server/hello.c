@@ -35,6 +35,12 @@ static bool take_repair(struct stream *stream, struct rpc_bytes bytes)
     return true;
 }
 
+static void take_token(struct stream *stream, const uint8_t *bytes)
+{
+    memcpy(stream->presented_token, bytes, TOKEN_LEN);
+    stream->token_presented = true;
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -51,7 +57,7 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
         else if (field.number == HELLO_TOKEN && field.bytes.len == TOKEN_LEN)
-            memcpy(stream->presented_token, field.bytes.data, TOKEN_LEN);
+            take_token(stream, field.bytes.data);
         else if (field.number == HELLO_REPAIR_REGION_IDS)
             good = take_repair(stream, field.bytes);
         else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
@@ -153,6 +159,22 @@ static bool is_repaired(const struct stream *stream, const struct record_uuid *r
     return false;
 }
 
+/* R21: the facility's families first; NULL: in one part. */
+static struct cursor_region snapshot_from(const struct store_head *head,
+                                          const struct record_uuid *facility)
+{
+    struct cursor_region region = {
+        .region_id = head->region_id,
+        .in_snapshot = true,
+        .high_water = head->last,
+        .in_rest = facility == NULL,
+    };
+
+    if (facility != NULL)
+        region.facility = *facility;
+    return region;
+}
+
 /* Makes the cursor hold the regions in scope, and those that the device is leaving. A
  * region that is new to the device, whose place the log does not know (R22), or that
  * differs there (R24), starts a snapshot up to the head of this moment. */
@@ -172,8 +194,7 @@ static void cursor_adopt(struct stream *stream, bool resets_out[2])
             !is_repaired(stream, &head->region_id))
             adopted.regions[i] = *held;
         else
-            adopted.regions[i] = (struct cursor_region){
-                .region_id = head->region_id, .in_snapshot = true, .high_water = head->last};
+            adopted.regions[i] = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
     }
     stream->scope_count = stream->hello.head_count;
     if (!adopted.regions[stream->scope_count - 1].in_snapshot)

@@ -9,6 +9,7 @@
 #include "enrol.h"
 #include "enrolled.h"
 #include "recertify.h"
+#include "report_wiped.h"
 #include "sync.h"
 
 #include "outpost/rpc_uv.h"
@@ -69,6 +70,12 @@ static void random_bytes(void *context, uint8_t *bytes, size_t len)
     (void)context;
     if (RAND_bytes(bytes, (int)len) != 1)
         abort(); /* ids and tokens without randomness would be silent corruption */
+}
+
+static bool sign(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out)
+{
+    return ca_sign_wipe(((struct server *)context)->enrol.ca, order, signature_out);
 }
 
 /* ---- Loop ----------------------------------------------------------------- */
@@ -224,6 +231,8 @@ static struct rpc_status open_services(struct server *server)
     streams->settings = server->config->settings;
     streams->time_ms = wall_time_ms;
     streams->random = random_bytes;
+    streams->sign = sign;
+    streams->context = server;
     streams->hasher = record_hasher_new();
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
@@ -251,6 +260,8 @@ static struct rpc_status open_listener(struct server *server, const char *listen
         .enrol_closed = certify_closed,
         .recertify = recertify_on_request,
         .recertify_closed = certify_closed,
+        .report_wiped = report_wiped,
+        .report_wiped_closed = report_wiped_closed,
     };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);

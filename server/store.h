@@ -168,9 +168,17 @@ struct store_page {
     /* in */
     struct store_caller caller;
     struct record_uuid region_id;
-    bool snapshot;           /* by key, living records; else by seq, all */
-    struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
-    uint64_t after_seq;      /* tail */
+    enum store_part {
+        STORE_TAIL, /* by seq, all records and markers */
+        STORE_OWN,  /* a snapshot's first part: living records by key, of the families that
+                     * the facility lists */
+        STORE_REST, /* its second part: living records by key, without the families of
+                     * the first part (R21) */
+    } part;
+    struct record_uuid facility; /* OWN, REST; zeros: none, and the rest is all */
+    uint64_t high_water;         /* REST: the region's seq when the snapshot began */
+    struct record_key after;     /* OWN, REST: strictly after this key; zeros: from the start */
+    uint64_t after_seq;          /* TAIL */
     size_t rows_max;
     size_t bytes_max;
     /* out */

@@ -263,7 +263,7 @@ static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
     case STORE_HELLO:
         return sqlite_read_hello(conn, &self->options.roles, (struct store_hello *)request);
     case STORE_PAGE:
-        return sqlite_read_page(conn, (struct store_page *)request);
+        return sqlite_read_page(conn, &self->options.roles, (struct store_page *)request);
     case STORE_HEADS:
         return sqlite_read_heads(conn, (struct store_heads *)request);
     case STORE_REFUSED:

@@ -20,12 +20,18 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set);
 /* store_sqlite_read.c: inside a read transaction. */
 int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
                       struct store_hello *hello);
-int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page);
 int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_id,
                      struct store_head *head_out);
+/* The hash of the entry with the place's seq; zeros when there is none. */
+int sqlite_read_place_hash(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                           struct store_place *place);
 int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads);
 int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get);
 int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list);
+
+/* store_sqlite_page.c: inside a read transaction. */
+int sqlite_read_page(struct sqlite_conn *conn, const struct scope_roles *roles,
+                     struct store_page *page);
 
 /* store_sqlite_review.c: what waits for a person. */
 int sqlite_quarantine_list(struct sqlite_conn *conn, struct store_quarantine_list *list);

@@ -11,6 +11,8 @@
 
 #include "store.h"
 
+#include "outpost/wipe.h"
+
 enum {
     /* Pushes of one stream under way in the store: what a lost server process
      * makes a device send again, and how much memory one device holds here. */
@@ -31,6 +33,9 @@ struct stream_service {
     struct record_hasher *hasher;      /* of the streams' thread */
     int64_t (*time_ms)(void *context); /* wall clock, ms since 1970 */
     void (*random)(void *context, uint8_t *bytes, size_t len);
+    /* With the CA's key; false: it cannot. */
+    bool (*sign)(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out);
     void *context;
 };
 

@@ -20,6 +20,7 @@ enum {
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
+    RESPONSE_WIPE_ORDER = 5,
     HELLO_CURSOR = 2,
     HELLO_RECEIPT = 3,
     HELLO_FACILITY_ID = 4,
@@ -50,6 +51,10 @@ enum {
     CAUGHT_UP_CURSOR = 1,
     CAUGHT_UP_REGIONS = 2,
     CAUGHT_UP_NEXT_TOKEN = 3,
+    WIPE_ORDER_DEVICE_ID = 1,
+    WIPE_ORDER_ORDERED_AT_MS = 2,
+    WIPE_ORDER_TOKEN = 3,
+    WIPE_ORDER_SIGNATURE = 4,
     STATE_REGION_ID = 1,
     STATE_SEQ = 2,
     STATE_RECORDS = 3,
@@ -94,7 +99,8 @@ struct stream {
     struct cursor cursor;           /* the regions in scope, global first; then those it leaves */
     size_t scope_count;             /* of the regions in scope */
     struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
-    uint8_t presented_token[TOKEN_LEN];
+    uint8_t presented_token[TOKEN_LEN]; /* zeros: none */
+    bool token_presented;
     /* Regions that the device wants anew (R24). */
     struct record_uuid repairs[STORE_REGIONS_PER_DEVICE_MAX];
     size_t repair_count;

@@ -135,7 +135,7 @@ struct outpost_status command_sync(struct command *command)
 
     if (command->word_count != 0)
         return command_fail(OUTPOST_USAGE, "usage: outpost sync --db FILE [--follow]");
-    status = command_open(command, &device);
+    status = command_open_any(command, &device);
     if (status.code != OUTPOST_OK)
         return status;
     outpost_sync_options_init_default(&options);

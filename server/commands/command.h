@@ -37,6 +37,7 @@ struct command_line {
     bool all;
     bool purge;
     bool with_copies;
+    bool cancel;
     const char *hosts[COMMAND_HOSTS_MAX];
     size_t host_count;
     bool admin;

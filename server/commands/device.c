@@ -8,9 +8,10 @@
 
 #include <stdlib.h>
 
-static const char usage[] = "usage: outpostd device list | show ID | revoke ID [--with-copies] | "
-                            "allow ID --region R | disallow ID"
-                            " --region R | set ID|--region R|--all NAME=VALUE...   --data DIR";
+static const char usage[] =
+    "usage: outpostd device list | show ID | revoke ID [--with-copies] | allow ID --region R |"
+    " disallow ID --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE..."
+    "   --data DIR";
 
 static json_t *settings_json(const struct settings *settings)
 {
@@ -185,6 +186,7 @@ struct rpc_status command_device(struct command *command)
         {"list", list},          {"show", show},
         {"set", set_settings},   {"revoke", device_revoke},
         {"allow", device_allow}, {"disallow", device_disallow},
+        {"wipe", device_wipe},
     };
     const char *verb = command_word(command, 0);
 

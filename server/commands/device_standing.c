@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * outpostd device revoke, allow and disallow. What they change holds in open streams
- * too, and stands in enrolments.jsonl before the command says so (R22).
+ * outpostd device revoke, allow, disallow and wipe. What they change holds in open
+ * streams too, and stands in enrolments.jsonl before the command says so (R22).
  */
 #include "device_standing.h"
 
@@ -54,6 +54,9 @@ static struct rpc_status run_change(struct command *command, const char *what,
         json_object_set_new(command->result, "device_id", command_id_json(&change.device_id));
         json_object_set_new(command->result, "state",
                             json_string(standing_word(&change.device.standing)));
+        if (change.device.standing.wipe_ordered_at_ms != 0)
+            json_object_set_new(command->result, "wipe_ordered_at_ms",
+                                json_integer(change.device.standing.wipe_ordered_at_ms));
     }
     return status;
 }
@@ -126,7 +129,15 @@ struct rpc_status device_revoke(struct command *command)
     return status;
 }
 
-/* ---- allow, disallow -------------------------------------------------------- */
+/* ---- wipe, allow, disallow -------------------------------------------------- */
+
+struct rpc_status device_wipe(struct command *command)
+{
+    struct standing_decision decision = {.change = command->line->cancel ? STANDING_CANCEL_WIPE
+                                                                         : STANDING_ORDER_WIPE};
+
+    return run_change(command, "device wipe ID", &decision);
+}
 
 static struct rpc_status change_region(struct command *command, const char *what,
                                        enum standing_change change)

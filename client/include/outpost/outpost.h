@@ -94,6 +94,20 @@ OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
 /* NULL is accepted. */
 OUTPOST_API void outpost_close(outpost *device);
 
+/* ---- Wiping ---------------------------------------------------------------- */
+
+/* The administrator can order a device that was lost to destroy its data. A sync that
+ * brings the order destroys the key, then the record tables and all that is
+ * Outpost's, overwritten in the file and gone from its -wal; a wipe that is
+ * interrupted goes on when the database is opened next. From then on every function
+ * but outpost_get_status and outpost_sync (which tells the server that it is done) is
+ * DENIED, and the record tables are gone for the app's own connection, too. The app's
+ * own tables stay: what it has copied there is for it to delete. It needs the file for
+ * itself: while another connection stands in a transaction, the wipe waits. */
+
+/* DENIED: this database is wiped, or being wiped; the message says by whom and when. */
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_check_wiped(outpost *device);
+
 /* ---- Enrolment ------------------------------------------------------------- */
 
 struct outpost_enrol_options {
@@ -200,6 +214,8 @@ enum {
 
 struct outpost_device_status {
     bool enrolled;
+    bool wiping, wiped;         /* then only device_id and the next one are filled in */
+    int64_t wipe_ordered_at_ms; /* by the server's clock */
     uint8_t device_id[OUTPOST_ID_LEN];
     uint8_t facility_id[OUTPOST_ID_LEN];
     size_t region_count;

@@ -107,6 +107,15 @@ CREATE TABLE family(
     PRIMARY KEY(family_id, region_id)
 ) WITHOUT ROWID;
 
+-- The families of each facility in each of their regions: those whose root names it
+-- (R21).
+CREATE TABLE facility_family(
+    region_id BLOB NOT NULL,
+    facility_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
+    PRIMARY KEY(region_id, facility_id, family_id)
+) WITHOUT ROWID;
+
 -- That a family entered or left a region; the latest only, in the tail (R16).
 -- kind is FamilyMarker.Kind's: 1 left, 2 entered.
 CREATE TABLE marker(

@@ -101,18 +101,17 @@ bool store_fail_sqlite(struct store *store, const char *doing)
 
 /* ---- Opening ------------------------------------------------------------------- */
 
-/* A database that is not Outpost's is somebody else's, and closed again without a byte
- * of it changed: not even its write-ahead log is emptied. */
+/* A database that is not Outpost's, and was not before it was wiped, is somebody else's, and closed
+ * again without a byte of it changed: not even its write-ahead log is emptied. */
 static bool refuse_foreign(struct store *store, const char *path)
 {
     sqlite3_stmt *statement = NULL;
     int result;
 
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    result = sqlite3_prepare_v2(store->db,
-                                "SELECT 1 FROM sqlite_master"
-                                " WHERE name IN ('outpost_state', 'outpost_wipe')",
-                                -1, &statement, NULL);
+    result = sqlite3_prepare_v2(
+        store->db, "SELECT 1 FROM sqlite_master WHERE name IN ('outpost_state', 'outpost_wipe')",
+        -1, &statement, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
     sqlite3_finalize(statement);

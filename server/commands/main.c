@@ -39,9 +39,9 @@ static const struct entry {
      "minutes. It may work in that facility's region, and in each region R. With --admin it\n"
      "may work everywhere, and write facilities and regions."},
     {"device", command_device, true, COMMAND_WORDS_MAX,
-     "device list | show ID | revoke ID [--with-copies] | allow ID --region R | disallow ID "
-     "--region R |"
-     " wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "device list | show ID | revoke ID [--with-copies] | allow ID --region R |"
+     " disallow ID --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE..."
+     "   --data DIR",
      "Lists the enrolled devices or shows one, with the settings that hold for it. revoke\n"
      "refuses one from now on, in an open stream too, and tells which copies of its database\n"
      "are devices of their own and still active; --with-copies refuses those too. allow lets one "

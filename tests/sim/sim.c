@@ -242,17 +242,27 @@ void sim_deinit(struct sim *sim)
 
 static void tell_server(struct sim *sim, const struct sim_identity *identity)
 {
-    struct record_uuid facility = sim_facility(identity->region.bytes[1] * 2u);
+    unsigned home = identity->region.bytes[1];
+    struct store_device device = {
+        .device_id = identity->id,
+        .enrolment_region = identity->region,
+        .facility_id = sim_facility(home * 2),
+        .admin = identity->id.bytes[2] != 0,
+        .enrolled_at_ms = 1,
+    };
 
-    if (sim->server.store != NULL &&
-        !server_end_add_device(&sim->server, &identity->id, &identity->region, &facility,
-                               identity->id.bytes[2] != 0))
+    for (unsigned n = 0; n < SIM_REGIONS; n++) {
+        struct record_uuid region = sim_region(n);
+        if (n != home && (identity->regions & 1u << n) != 0)
+            scope_rights_set(&device.standing.rights, &region, true);
+    }
+    if (sim->server.store != NULL && !server_end_add_device(&sim->server, &device))
         sim_say(sim, "  the server cannot be told of a device");
 }
 
-void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region)
+void sim_enrol(struct sim *sim, const struct phone *phone)
 {
-    struct sim_identity identity = {*id, *region};
+    struct sim_identity identity = {phone->device_id, phone->enrolment_region, phone->regions};
 
     if (sim->identity_count == SIM_IDENTITIES_MAX)
         sim->ledger.overflow = "identities";
@@ -267,41 +277,48 @@ void sim_enrol_all(struct sim *sim)
         tell_server(sim, &sim->identities[i]);
 }
 
-struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older)
+struct phone *sim_add_phone(struct sim *sim, const struct sim_enrolment *enrolment)
 {
     int index = (int)sim->phone_count;
     struct phone *phone = &sim->phones[index];
-    struct record_uuid id = {{0xd0, (uint8_t)index, admin}};
-    struct record_uuid at = sim_facility(facility), region = sim_region(facility / 2);
+    unsigned home = enrolment->facility / 2;
+    struct record_uuid id = {{0xd0, (uint8_t)index, enrolment->admin}};
+    struct record_uuid at = sim_facility(enrolment->facility), region = sim_region(home);
     char sql[400], blobs[3][PHONE_BLOB_LEN];
 
     phone_init(phone, index, &sim->disks[index]);
-    phone->schema = older ? &sim->older : NULL;
+    phone->schema = enrolment->older ? &sim->older : NULL;
     phone->used = true;
     sim->phone_count++;
-    crash_disk_restore(phone->disk, older ? sim->base_older : sim->base_phone);
+    crash_disk_restore(phone->disk, enrolment->older ? sim->base_older : sim->base_phone);
     snprintf(sql, sizeof sql,
              "UPDATE outpost_state SET device_id = %s, facility_id = %s, enrolment_region_id = %s,"
              " admin = %d, push_batch = %u",
              phone_blob(&id, blobs[0]), phone_blob(&at, blobs[1]), phone_blob(&region, blobs[2]),
-             admin, sim->server.service.settings.push_batch);
+             enrolment->admin, sim->server.service.settings.push_batch);
     if (!phone_start(phone, false) || !phone_sql(phone, sql))
         sim_fail(sim, "phone %d does not begin: %s", index, phone->error);
     phone->device_id = id;
     phone->enrolment_region = region;
-    sim_enrol(sim, &id, &region);
-    sim_say(sim, "phone %d: facility %u, region %u%s%s", index, facility, facility / 2,
-            admin ? ", administrator" : "", older ? ", older app" : "");
+    phone->regions = enrolment->regions | 1u << home;
+    sim_enrol(sim, phone);
+    sim_say(sim, "phone %d: facility %u, region %u%s%s%s", index, enrolment->facility, home,
+            enrolment->admin ? ", administrator" : "", enrolment->older ? ", older app" : "",
+            enrolment->regions != 0 ? ", of other regions, too" : "");
     return phone;
 }
 
 static void add_drawn_phone(struct sim *sim)
 {
-    unsigned facility = (unsigned)sim_below(sim, SIM_FACILITIES);
-    bool admin = sim_chance(sim, sim_has(sim, SIM_SWITCHES_BIT) ? 60 : 25);
-    bool older = sim_chance(sim, 30) && sim_has(sim, SIM_UNKNOWN_BIT);
+    bool switches = sim_has(sim, SIM_SWITCHES_BIT);
+    struct sim_enrolment enrolment = {
+        .facility = (unsigned)sim_below(sim, SIM_FACILITIES),
+        .regions = switches ? (unsigned)sim_below(sim, 1u << SIM_REGIONS) : 0,
+        .admin = sim_chance(sim, switches ? 40 : 25),
+        .older = sim_chance(sim, 30) && sim_has(sim, SIM_UNKNOWN_BIT),
+    };
     int64_t offset_ms = ((int64_t)sim_below(sim, 7300) - 3650) * DAY_MS;
-    struct phone *phone = sim_add_phone(sim, facility, admin, older);
+    struct phone *phone = sim_add_phone(sim, &enrolment);
 
     if (sim_has(sim, SIM_CLOCKS_BIT))
         phone->clock_offset_ms = offset_ms;
@@ -469,10 +486,12 @@ static void step_world(struct sim *sim, enum sim_step_kind kind, unsigned who)
             sim_ghost(sim, ghost, 1 + (size_t)sim_below(sim, MOVES_MAX));
         break;
     case SIM_STEP_COPY:
-        sim_copy(sim);
+        if (sim->copy_count > 0)
+            sim_copy(sim, sim_below(sim, sim->copy_count));
         break;
     case SIM_STEP_OLD:
-        sim_old(sim);
+        if (sim->copy_count > 0)
+            sim_old(sim, sim_below(sim, sim->copy_count));
         break;
     case SIM_STEP_BACKUP:
         sim_backup(sim);

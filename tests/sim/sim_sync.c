@@ -16,7 +16,7 @@ enum {
 
 bool sim_sync_begin(struct sim *sim, struct phone *phone)
 {
-    static const struct link_stop never = {LINK_NEVER, LINK_NEVER};
+    static const struct link_stop never = {LINK_NEVER, LINK_NEVER, false};
 
     return sim_sync_begin_until(sim, phone, &never);
 }
@@ -86,7 +86,7 @@ bool sim_sync_whole(struct sim *sim, struct phone *phone)
         if (!moved)
             break;
     }
-    if (link->stopped) {
+    if (link->stopped && !link->over) {
         sim_cut(sim, phone, false);
         return false;
     }
@@ -129,6 +129,33 @@ void sim_ghost(struct sim *sim, struct link *ghost, size_t moves)
         link_collect(ghost);
         rpc_buffer_clear(&ghost->down);
     }
+}
+
+void sim_sync_late(struct sim *sim, struct phone *phone)
+{
+    static const struct link_stop pushed = {LINK_NEVER, LINK_NEVER, true};
+
+    if (!sim_sync_begin_until(sim, phone, &pushed))
+        return;
+    while (phone->link->taken == 0 && link_carry_up(phone->link, 1))
+        ;
+    while (server_end_step(&sim->server))
+        ;
+    sim_cut(sim, phone, true);
+}
+
+void sim_ghost_whole(struct sim *sim, size_t n)
+{
+    struct link *ghost = sim->ghosts[n];
+
+    if (ghost == NULL)
+        return;
+    while (link_carry_up(ghost, LINK_BYTES_MAX) || server_end_step(&sim->server)) {
+        link_collect(ghost);
+        rpc_buffer_clear(&ghost->down);
+    }
+    link_free(ghost);
+    sim->ghosts[n] = NULL;
 }
 
 void sim_drop_ghosts(struct sim *sim)

@@ -251,8 +251,10 @@ static void advance_group(struct look *look, struct line *line, sqlite3_stmt *co
                  "%s, field %u: %u was written over by %u, whose author had not seen it, and no"
                  " conflict is listed",
                  sim_name(&line->key, name), group->group, now, n);
-    /* A restored server is given journals in any order: what wins there is listed. */
+    /* A restored server is given journals in any order, and an old file sends its old
+     * edits again in other company: what wins there is listed. */
     if (n != 0 && old != NULL && !line->was_deleted && look->sim->restores == 0 &&
+        (verdict == CLASH_NONE || !sim_has(look->sim, SIM_COPIES_BIT)) &&
         ledger_had_seen(ledger, now, n))
         sim_fail(look->sim, "%s, field %u: %u, which was written on %u, was undone by it",
                  sim_name(&line->key, name), group->group, now, n);

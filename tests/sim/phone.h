@@ -18,7 +18,7 @@ struct phone {
     const struct record_schema *schema; /* NULL: the product's */
 
     bool used;    /* there is such a phone in this world */
-    bool refused; /* the server takes it for a copy, and it is not told how to go on */
+    bool refused; /* the server takes its file for a copy of another's */
     int64_t clock_offset_ms;
     struct record_uuid device_id, enrolment_region; /* as its file has them */
 

@@ -186,7 +186,6 @@ static bool run_for_world(struct script *script, const char *command, const char
     if (strcmp(command, "phone") == 0 && sim->phone_count < SIM_PHONES_MAX &&
         sscanf(rest, "%u %31s", &facility, admin) >= 1) {
         sim_add_phone(sim, facility, strcmp(admin, "admin") == 0, false);
-        sim_enrol_all(sim);
     } else if (strcmp(command, "batches") == 0)
         return sscanf(rest, "%u %u", &sim->server.service.settings.push_batch,
                       &sim->server.service.settings.pull_batch) == 2;

@@ -148,3 +148,20 @@ bool server_end_add_device(struct server_end *end, const struct record_uuid *dev
 
     return rpc_ok(&status);
 }
+
+bool server_end_recertify(struct server_end *end, const struct record_uuid *copied_from,
+                          const struct record_uuid *device_id, const uint8_t token[TOKEN_LEN])
+{
+    struct store_recertify recertify = {
+        .request = {.kind = STORE_RECERTIFY},
+        .device = {.device_id = *device_id,
+                   .copied_from = *copied_from,
+                   .enrolled_at_ms = time_ms(end),
+                   .public_key_len = RECORD_UUID_LEN},
+    };
+
+    memcpy(recertify.presented_token, token, TOKEN_LEN);
+    memcpy(recertify.device.public_key, device_id->bytes, RECORD_UUID_LEN);
+    struct rpc_status status = store_run(end->store, &recertify.request);
+    return rpc_ok(&status) && recertify.verdict == STORE_RECERTIFY_GOOD;
+}

@@ -46,4 +46,8 @@ bool server_end_add_device(struct server_end *end, const struct record_uuid *dev
                            const struct record_uuid *region_id,
                            const struct record_uuid *facility_id, bool admin);
 
+/* R23: makes a device for a copy of another's database; false: the server does not. */
+bool server_end_recertify(struct server_end *end, const struct record_uuid *copied_from,
+                          const struct record_uuid *device_id, const uint8_t token[TOKEN_LEN]);
+
 #endif

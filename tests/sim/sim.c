@@ -218,6 +218,7 @@ static void clear(struct sim *sim)
     crash_image_free(sim->backup);
     sim->backup = NULL;
     sim->phone_count = sim->copy_count = sim->deleted_count = sim->held_count = 0;
+    sim->identity_count = 0;
 }
 
 void sim_deinit(struct sim *sim)
@@ -239,17 +240,31 @@ void sim_deinit(struct sim *sim)
 /* ---- The beginning ------------------------------------------------------------------------------
  */
 
+static void tell_server(struct sim *sim, const struct sim_identity *identity)
+{
+    struct record_uuid facility = sim_facility(identity->region.bytes[1] * 2u);
+
+    if (sim->server.store != NULL &&
+        !server_end_add_device(&sim->server, &identity->id, &identity->region, &facility,
+                               identity->id.bytes[2] != 0))
+        sim_say(sim, "  the server cannot be told of a device");
+}
+
+void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region)
+{
+    struct sim_identity identity = {*id, *region};
+
+    if (sim->identity_count == SIM_IDENTITIES_MAX)
+        sim->ledger.overflow = "identities";
+    else
+        sim->identities[sim->identity_count++] = identity;
+    tell_server(sim, &identity);
+}
+
 void sim_enrol_all(struct sim *sim)
 {
-    for (size_t i = 0; i < sim->phone_count; i++) {
-        const struct phone *phone = &sim->phones[i];
-        unsigned home = phone->enrolment_region.bytes[1];
-        struct record_uuid facility = sim_facility(home * 2);
-        bool admin = (phone->device_id.bytes[2] & 1) != 0;
-        if (!server_end_add_device(&sim->server, &phone->device_id, &phone->enrolment_region,
-                                   &facility, admin))
-            sim_fail(sim, "a phone cannot be enrolled");
-    }
+    for (size_t i = 0; i < sim->identity_count; i++)
+        tell_server(sim, &sim->identities[i]);
 }
 
 struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older)
@@ -274,6 +289,7 @@ struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool
         sim_fail(sim, "phone %d does not begin: %s", index, phone->error);
     phone->device_id = id;
     phone->enrolment_region = region;
+    sim_enrol(sim, &id, &region);
     sim_say(sim, "phone %d: facility %u, region %u%s%s", index, facility, facility / 2,
             admin ? ", administrator" : "", older ? ", older app" : "");
     return phone;
@@ -320,7 +336,6 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
         phones = options->phones;
     for (size_t i = 0; !options->empty && i < phones; i++)
         add_drawn_phone(sim);
-    sim_enrol_all(sim);
 }
 
 /* ---- Steps

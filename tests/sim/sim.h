@@ -18,6 +18,7 @@ enum {
     SIM_REGIONS = 3,
     SIM_FACILITIES = 6, /* two in each region */
     SIM_COPIES_MAX = 8,
+    SIM_IDENTITIES_MAX = 64,
     SIM_DELETED_MAX = 256,
     SIM_GROUPS_MAX = 32, /* value_groups */
     SIM_HELD_MAX = 4096,
@@ -119,6 +120,11 @@ struct sim {
         struct crash_image *image;
     } copies[SIM_COPIES_MAX];
     size_t copy_count;
+    /* Devices that were ever enrolled: they are in a file beside the store (R22). */
+    struct sim_identity {
+        struct record_uuid id, region;
+    } identities[SIM_IDENTITIES_MAX];
+    size_t identity_count;
     struct sim_deleted { /* a record, or an emptied field */
         struct record_key key;
         int phone;                       /* where */
@@ -165,8 +171,12 @@ struct record_uuid sim_facility(unsigned n);
 unsigned sim_region_of(const struct record_uuid *facility);
 /* "patient 12": by the number in its id. */
 const char *sim_name(const struct record_key *key, char text_out[48]);
-/* The server knows every phone's device: what is enrolled outlives its store (R22). */
+/* A new identity for a phone, and the server is told. */
+void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region);
+/* The server knows them all: what is enrolled outlives its store (R22). */
 void sim_enrol_all(struct sim *sim);
+/* R23: the server takes the phone's file for a copy; it becomes a device of its own. */
+void sim_take_identity(struct sim *sim, struct phone *phone);
 struct record_uuid sim_new_id(struct sim *sim, uint32_t type);
 
 /* sim_sync.c: syncs, connections, processes. */

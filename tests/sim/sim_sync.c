@@ -47,7 +47,7 @@ static void ended(struct sim *sim, struct phone *phone)
             sim_fail(sim, "phone %d caught up and the digests differ", phone->index);
     }
     if (phone->refused)
-        sim_forget(sim, phone);
+        sim_take_identity(sim, phone);
 }
 
 static size_t piece(struct sim *sim)

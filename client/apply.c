@@ -16,6 +16,7 @@
  */
 #include "apply.h"
 
+#include "aside.h"
 #include "resend.h"
 #include "schema.h"
 
@@ -324,6 +325,9 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
     image_init(&held);
     image_init(&now);
     good = confirm(store, &sealed->key) && image_read_held(store, &sealed->key, &held);
+    /* R20: taken, and in scope: what the family's mark of an earlier leaving says is over. */
+    if (good && answer->status < ANSWER_QUARANTINED)
+        good = apply_family_present(store, &sealed->key.family);
     if (good && answer->status == ANSWER_APPLIED)
         good = fast_forward(store, rpc_buffer_view(&sealed->mutation), &held, &now);
     else if (good && answer->status != ANSWER_OUT_OF_SCOPE)
@@ -495,7 +499,8 @@ bool apply_family_left(struct store *store, const struct record_uuid *family, ui
     bool pending = true;
 
     /* R22: while an offer is due the mark is all; apply_purge_left does the rest. */
-    if (!store->offer_due && !drop_family(store, family, &pending, dropped))
+    if (!store->offer_due &&
+        (!aside_keep_family(store, family) || !drop_family(store, family, &pending, dropped)))
         return false;
     /* The mark waits for what is still pending; with nothing left of the family
      * it has nothing to do. */
@@ -637,6 +642,8 @@ bool apply_snapshot_complete(struct store *store, enum store_class class, uint64
     size_t count;
 
     store->unconfirmed_any = true;
+    if (!aside_keep_unconfirmed(store))
+        return false;
     do {
         sqlite3_stmt *statement = store_statement(store, STORE_UNCONFIRMED_NEXT);
         if (statement != NULL)

@@ -7,6 +7,7 @@
 #include "pull.h"
 
 #include "apply.h"
+#include "aside.h"
 #include "repair.h"
 #include "schema.h"
 
@@ -260,11 +261,12 @@ static bool compare(struct store *store, const Outpost__V1__CaughtUp *caught_up,
 static bool trim_journal(struct store *store, int64_t now_ms)
 {
     sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_TRIM);
+    int64_t before_ms = now_ms - PULL_JOURNAL_DAYS * INT64_C(86400000);
 
     if (statement == NULL)
         return false;
-    sqlite3_bind_int64(statement, 1, now_ms - PULL_JOURNAL_DAYS * INT64_C(86400000));
-    return store_run(store, statement);
+    sqlite3_bind_int64(statement, 1, before_ms);
+    return store_run(store, statement) && aside_trim(store, now_ms, before_ms);
 }
 
 static bool note_checked(struct store *store, int64_t now_ms)

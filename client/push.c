@@ -7,6 +7,7 @@
 #include "push.h"
 
 #include "apply.h"
+#include "aside.h"
 #include "resend.h"
 
 #include "outpost/rpc.h"
@@ -244,6 +245,32 @@ static bool offer_lost(struct store *store, const struct record_key *key,
     return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
 }
 
+/* R14: a new record without its parent on the server, which its user has deleted
+ * again, is nowhere else: it would wait for a parent for ever, and goes instead. */
+static bool drop_if_undone(struct answering *answering)
+{
+    struct store *store = answering->store;
+    const struct sealed *sealed = &answering->sealed;
+    sqlite3_stmt *remove = store_statement(store, STORE_OUTBOX_DELETE);
+    struct record_mutation mutation;
+    struct image row, held;
+    bool good;
+
+    image_init(&row);
+    image_init(&held);
+    good = remove != NULL && image_read_row(store, &sealed->key, &row) &&
+           image_read_held(store, &sealed->key, &held);
+    if (good && !row.present && !held.present &&
+        record_mutation_parse(rpc_buffer_view(&sealed->mutation), &mutation) &&
+        mutation.base_version == 0) {
+        sqlite3_bind_int64(remove, 1, sealed->n);
+        good = store_run(store, remove) && apply_clean(store, &sealed->key, &held, false);
+    }
+    image_deinit(&held);
+    image_deinit(&row);
+    return good;
+}
+
 /* What was sent again. */
 struct resent {
     struct record_key key;
@@ -310,12 +337,15 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
         return false;
     if (taken)
         return true;
+    if (answer->status < ANSWER_QUARANTINED && !apply_family_present(store, &resent.key.family))
+        return false;
     if (answer->status == ANSWER_APPLIED)
         return apply_applied(store, &resent.key, rpc_buffer_view(&answering->sealed.mutation));
     if (answer->record->present)
         return apply_take(store, &resent.key, answer->record);
     if (answer->status == ANSWER_OUT_OF_SCOPE)
-        return apply_family_left(store, &resent.key.family, &dropped);
+        return aside_keep(store, &resent.key) &&
+               apply_family_left(store, &resent.key.family, &dropped);
     return apply_unheld(store, &resent.key, &dropped);
 }
 
@@ -338,7 +368,8 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
         return malformed(answering->store);
     count(answering->result, answer.status);
     if (answer.status == ANSWER_RETRY)
-        return offer_lost(answering->store, &answering->sealed.key, &answer);
+        return offer_lost(answering->store, &answering->sealed.key, &answer) &&
+               (answer.reason != REASON_PARENT_MISSING || drop_if_undone(answering));
     return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
 }
 

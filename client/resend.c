@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resend.h"
 
+#include "aside.h"
 #include "outbox.h"
 
 enum {
@@ -60,7 +61,8 @@ bool resend_offer_what_is_left(struct store *store, const struct record_key *key
         if (good && !image.present)
             good = image_read_base(store, key, &image);
     }
-    good = good && resend_offer(store, key, &image);
+    good = good && (image.present && image.version > 0 ? resend_offer(store, key, &image)
+                                                       : aside_offer(store, key));
     image_deinit(&image);
     return good;
 }

@@ -19,7 +19,8 @@
 STORE_MUST_USE bool resend_offer(struct store *store, const struct record_key *key,
                                  const struct image *held);
 
-/* R13: what is left here of a record: its held copy, else its base image. */
+/* R13: what is left here of a record: its held copy, else its base image, else the
+ * copy put aside. */
 STORE_MUST_USE bool resend_offer_what_is_left(struct store *store, const struct record_key *key);
 
 /* R8: everything in the journal goes again. */

@@ -17,6 +17,7 @@
  */
 #include "session.h"
 
+#include "aside.h"
 #include "outbox.h"
 #include "pace.h"
 #include "pull.h"
@@ -392,7 +393,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
         return true;
     return store_begin(store, STORE_FULL) &&
            (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
-           (!resend || resend_journal(store)) && store_commit(store);
+           aside_offer_all(store) && (!resend || resend_journal(store)) && store_commit(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)

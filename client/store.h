@@ -126,6 +126,23 @@
     X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
                         " WHERE answered_at_ms = ?1")                                             \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
+    X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
+                 " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \
+    X(ASIDE_OF_FAMILY, "SELECT type, family_id, id FROM outpost_journal WHERE family_id = ?1"     \
+                       " UNION SELECT ?2, ?1, ?1"                                                 \
+                       " WHERE EXISTS (SELECT 1 FROM outpost_journal WHERE family_id = ?1)"       \
+                       " OR EXISTS (SELECT 1 FROM outpost_pending WHERE family_id = ?1)")         \
+    X(ASIDE_OF_UNCONFIRMED,                                                                       \
+      "SELECT j.type, j.family_id, j.id FROM outpost_journal j CROSS JOIN outpost_unconfirmed u"  \
+      " ON u.type = j.type AND u.family_id = j.family_id AND u.id = j.id"                         \
+      " UNION SELECT u.type, u.family_id, u.id FROM (SELECT family_id FROM outpost_journal"       \
+      " UNION SELECT family_id FROM outpost_pending) w CROSS JOIN outpost_unconfirmed u"          \
+      " ON u.type = ?1 AND u.family_id = w.family_id AND u.id = w.family_id")                     \
+    X(ASIDE_GET,                                                                                  \
+      "SELECT type, family_id, id, version, deleted, body FROM outpost_aside" STORE_KEY)          \
+    X(ASIDE_ALL, "SELECT type, family_id, id, version, deleted, body FROM outpost_aside")         \
+    X(ASIDE_BEGIN, "UPDATE outpost_aside SET since_ms = ?1 WHERE since_ms = 0")                   \
+    X(ASIDE_TRIM, "DELETE FROM outpost_aside WHERE since_ms < ?1")                                \
     X(REJECTED_PUT, "INSERT OR REPLACE INTO outpost_rejected (type, family_id, id, reason,"       \
                     " field, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                        \
     X(REJECTED_DELETE, "DELETE FROM outpost_rejected" STORE_KEY)                                  \

@@ -7,6 +7,8 @@
  * it ends the stream and begins another (after PushDone nothing can be pushed).
  */
 #include "device.h"
+
+#include "backoff.h"
 #include "link.h"
 #include "recertify.h"
 #include "repair.h"
@@ -18,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +37,11 @@ enum {
     IDENTITIES_MAX = 3,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
-    /* How often a paused follower asks whether it was cancelled, ms. */
-    PAUSE_STEP_MS = 100,
+    /* How often a follower that waits asks whether it was cancelled, ms. */
+    WAIT_STEP_MS = 100,
+    /* Of a server that did not say when to come again, and that said not to. */
+    PUSHBACK_NONE = -1,
+    PUSHBACK_NEVER = -2,
 };
 
 struct sync {
@@ -56,6 +62,8 @@ struct sync {
     int identities;          /* taken since the last CaughtUp (IDENTITIES_MAX) */
     bool paused;             /* follow mode: the server said not to sync by itself */
     uint32_t interval_s;     /* with paused: when to ask again */
+    struct backoff backoff;  /* follow mode, without a link */
+    int64_t pushback_ms;     /* what the server said to that */
     int64_t looked_ms;
     int64_t data_version;
     int64_t started_ms;
@@ -168,6 +176,24 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
     pump(sync);
 }
 
+/* gRPC's server push-back: a number of ms; anything else means not to try again. */
+static int64_t pushback_of(const struct rpc_metadata *said)
+{
+    int64_t ms = 0;
+
+    if (said == NULL)
+        return PUSHBACK_NONE;
+    if (said->value.len == 0)
+        return PUSHBACK_NEVER;
+    for (size_t i = 0; i < said->value.len; i++) {
+        uint8_t digit = (uint8_t)(said->value.data[i] - '0');
+        if (digit > 9)
+            return PUSHBACK_NEVER;
+        ms = ms < BACKOFF_PUSHED_BACK_MOST_MS ? ms * 10 + digit : BACKOFF_PUSHED_BACK_MOST_MS;
+    }
+    return ms < BACKOFF_PUSHED_BACK_MOST_MS ? ms : BACKOFF_PUSHED_BACK_MOST_MS;
+}
+
 static void on_close(void *context, rpc_call *call, const struct rpc_status *status,
                      struct rpc_metadata_list trailers)
 {
@@ -179,6 +205,7 @@ static void on_close(void *context, rpc_call *call, const struct rpc_status *sta
     sync->ended = *status;
     sync->copied = status->code == RPC_PERMISSION_DENIED && reason != NULL &&
                    rpc_bytes_equal(reason->value, rpc_bytes_view("copied", 6));
+    sync->pushback_ms = pushback_of(rpc_metadata_find(trailers, "grpc-retry-pushback-ms"));
 }
 
 static bool is_closed(void *context)
@@ -308,6 +335,7 @@ static struct rpc_status run_stream(struct sync *sync)
     struct rpc_status status = rpc_status_ok();
 
     sync->closed = sync->edited = sync->copied = false;
+    sync->pushback_ms = PUSHBACK_NONE;
     sync->call = NULL;
     if (!sync_session_new(store, &options, &sync->session)) {
         sync->store_failed = true;
@@ -350,22 +378,45 @@ void outpost_sync_options_init_default(struct outpost_sync_options *options)
     *options = (struct outpost_sync_options){0};
 }
 
-/* Follow mode, told to pause: until it is time to ask again, with the database free
- * for a sync that somebody asks for. False: cancelled. */
-static bool wait_paused(struct sync *sync)
+static bool is_cancelled(const struct sync *sync)
 {
-    static const struct timespec step = {.tv_nsec = PAUSE_STEP_MS * 1000000};
-    int64_t until_ms = device_ticks_ms() + (int64_t)sync->interval_s * 1000;
+    return sync->options->cancelled != NULL && sync->options->cancelled(sync->options->context);
+}
+
+/* Follow mode, until the next try: with the database free for a sync that somebody
+ * asks for. False: cancelled. */
+static bool wait_between(struct sync *sync, int64_t wait_ms)
+{
+    static const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000};
+    int64_t until_ms = device_ticks_ms() + wait_ms;
 
     if (sync->lock >= 0)
         flock(sync->lock, LOCK_UN);
-    while (sync->options->cancelled == NULL || !sync->options->cancelled(sync->options->context)) {
+    while (!is_cancelled(sync)) {
         if (device_ticks_ms() >= until_ms &&
             (sync->lock < 0 || flock(sync->lock, LOCK_EX | LOCK_NB) == 0))
             return true;
         nanosleep(&step, NULL);
     }
     return false;
+}
+
+/* Follow mode, without a link: as long as the server says, or longer each time. */
+static bool wait_for_link(struct sync *sync, const struct outpost_status *status)
+{
+    int64_t wait_ms = sync->pushback_ms;
+    uint32_t random = 0;
+
+    if (!sync->options->follow || status->code != OUTPOST_TRY_LATER || is_cancelled(sync) ||
+        wait_ms == PUSHBACK_NEVER)
+        return false;
+    if (wait_ms == PUSHBACK_NONE) {
+        (void)RAND_bytes((uint8_t *)&random, sizeof random);
+        wait_ms = backoff_next(&sync->backoff, random);
+    }
+    if (sync->options->waiting != NULL)
+        sync->options->waiting(sync->options->context, status, wait_ms);
+    return wait_between(sync, wait_ms);
 }
 
 /* R23: an identity of its own, and then everything again. */
@@ -400,8 +451,10 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
 
     *status_out = device_status(sync->outpost);
     end_stream(sync);
-    if (sync->result->caught_up_count > before)
+    if (sync->result->caught_up_count > before) {
         sync->identities = 0;
+        backoff_reset(&sync->backoff);
+    }
     if (status_out->code != OUTPOST_OK)
         return false;
     if (sync->copied && sync->identities < IDENTITIES_MAX) {
@@ -409,12 +462,17 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
         return status_out->code == OUTPOST_OK;
     }
     *status_out = device_status_of_call("sync", &ended);
-    if (status_out->code != OUTPOST_OK)
-        return false;
+    sync->result->retry_after_ms = sync->pushback_ms > 0 ? sync->pushback_ms : 0;
+    if (status_out->code != OUTPOST_OK) {
+        if (!wait_for_link(sync, status_out))
+            return false;
+        *status_out = (struct outpost_status){.code = OUTPOST_OK};
+        return true;
+    }
     sync->rounds = sync->edited || sync->paused ? 0 : sync->rounds + 1;
     if (!sync->paused)
         return again;
-    if (wait_paused(sync))
+    if (wait_between(sync, (int64_t)sync->interval_s * 1000))
         return true;
     ended = rpc_status_make(RPC_CANCELLED, "cancelled on this side");
     *status_out = device_status_of_call("sync", &ended);

@@ -6,7 +6,7 @@
 #ifndef OUTPOST_SERVER_REPORT_WIPED_H
 #define OUTPOST_SERVER_REPORT_WIPED_H
 
-#include "enrol.h"
+#include "certify.h"
 
 /* Handlers; service is the enrol_service. */
 void report_wiped(void *service, rpc_call *call, const Outpost__V1__ReportWipedRequest *request);

@@ -560,6 +560,35 @@ void store_close(struct store *store);
 struct rpc_status store_sqlite_open(const char *file, bool create,
                                     const struct store_options *options, struct store **store_out);
 
+/* The same without threads, for tests and simulations: each store_drain does one
+ * step, chosen by the owner. Options' notify is not called. */
+enum { STORE_STEP_WRITES_MAX = 64 };
+
+struct store_waiting {
+    size_t writes, reads; /* submitted */
+    size_t completed;     /* executed, done() not called yet */
+};
+
+struct store_step {
+    enum {
+        STORE_STEP_WRITES, /* the oldest n, 1 or more, in one transaction */
+        STORE_STEP_READ,   /* the one at place n of those that wait, from 0 */
+        STORE_STEP_TELL,   /* done() of the oldest n */
+    } kind;
+    size_t n;
+};
+
+struct store_steps {
+    /* Something waits: what is next? */
+    struct store_step (*next)(void *context, const struct store_waiting *waiting);
+    void *context;
+};
+
+struct rpc_status store_sqlite_open_stepped(const char *file, bool create,
+                                            const struct store_options *options,
+                                            const struct store_steps *steps,
+                                            struct store **store_out);
+
 /* For commands: submits and waits. Only on a store that was opened without
  * notify. */
 struct rpc_status store_run(struct store *store, struct store_request *request);

@@ -12,6 +12,27 @@
 /* Makes or brings up to date the schema; DATA_LOSS-free: refuses a newer one. */
 struct rpc_status sqlite_migrate(struct sqlite_conn *conn);
 
+/* store_sqlite_run.c: executes requests in the caller's thread; status and results are
+ * in them, done() is not called. */
+struct sqlite_runner {
+    struct sqlite_conn writer;
+    struct record_hasher *hasher;
+    struct store_options options;
+};
+
+struct rpc_status sqlite_runner_open(struct sqlite_runner *runner, const char *file, bool create,
+                                     const struct store_options *options);
+/* Accepts one that failed to open. */
+void sqlite_runner_deinit(struct sqlite_runner *runner);
+
+bool sqlite_run_is_write(enum store_kind kind);
+/* All in one transaction, in their order (R10). */
+void sqlite_run_writes(struct sqlite_runner *runner, struct store_request *const *requests,
+                       size_t count);
+/* In a read snapshot of its own. */
+void sqlite_run_read(struct sqlite_conn *conn, const struct scope_roles *roles,
+                     struct store_request *request);
+
 /* store_sqlite_push.c: inside a write transaction. */
 int sqlite_push_load(struct sqlite_conn *conn, struct push_set *set,
                      const struct push_batch *batch);

@@ -23,6 +23,9 @@ enum {
     STREAM_OWN_RUNS_MAX = 20000,
     /* Families whose markers ended that in this stream. Past it all rows are sent. */
     STREAM_ENTERED_MAX = 256,
+    /* The least that a device waits after a failure of the server's; twice as long the
+     * most. */
+    STREAM_PUSHBACK_MS = 2000,
 };
 
 /* What every stream of a server stands on; lives longer than they do. */

@@ -104,6 +104,8 @@ static void put_result(struct command *command, const struct outpost_sync_result
     command_put_count(command, "handshake_bytes", result->handshake_bytes);
     command_put_count(command, "round_trips", result->round_trips);
     command_put_count(command, "duration_ms", (uint64_t)result->duration_ms);
+    if (result->retry_after_ms > 0)
+        command_put_count(command, "retry_after_ms", (uint64_t)result->retry_after_ms);
 }
 
 /* Follow mode: a line for each time that everything is here. */
@@ -125,6 +127,15 @@ static void show_caught_up(void *context, const struct outpost_sync_result *resu
     }
 }
 
+static void show_waiting(void *context, const struct outpost_status *why, int64_t wait_ms)
+{
+    struct showing *showing = context;
+
+    end_line(showing);
+    fprintf(stderr, "outpost: %s: the next try is in %.0f s\n", why->message,
+            (double)wait_ms / 1000);
+}
+
 struct outpost_status command_sync(struct command *command)
 {
     struct showing showing = {.command = command, .terminal = isatty(STDERR_FILENO)};
@@ -142,6 +153,7 @@ struct outpost_status command_sync(struct command *command)
     options.follow = command->follow;
     options.progress = show_progress;
     options.caught_up = show_caught_up;
+    options.waiting = show_waiting;
     options.cancelled = command_cancelled;
     options.context = &showing;
     status = outpost_sync(device, &options, &result);

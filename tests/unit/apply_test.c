@@ -499,6 +499,27 @@ static void test_R14_deletion_that_meets_an_edit(void)
     tear_down();
 }
 
+/* A reading whose patient was refused and then deleted, with it, does not wait in
+ * the outbox for ever. */
+static void test_R14_child_of_a_patient_that_never_came_is_undone_with_it(void)
+{
+    set_up();
+    app(&device, "INSERT INTO patient (id, full_name, age_years, age_recorded_at_ms)"
+                 " VALUES (" P1 ", 'A', 150, 1)");
+    app(&device, "INSERT INTO blood_pressure (patient_id, id, systolic_mmhg, diastolic_mmhg)"
+                 " VALUES (" P1 ", " B1 ", 120, 80)");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_rejected"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 1);
+
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 0);
+    expect_same(&device, server);
+    tear_down();
+}
+
 /* A patient goes with its children, and the children go first. */
 static void test_R14_deletions_of_children_go_first(void)
 {
@@ -865,6 +886,7 @@ int main(void)
         SUITE_TEST(test_R5_edit_undone_is_no_mutation),
         SUITE_TEST(test_R5_made_and_deleted_is_nothing),
         SUITE_TEST(test_R14_deletion_that_meets_an_edit),
+        SUITE_TEST(test_R14_child_of_a_patient_that_never_came_is_undone_with_it),
         SUITE_TEST(test_R14_deletions_of_children_go_first),
         SUITE_TEST(test_R6_tombstone_deletes_the_row),
         SUITE_TEST(test_R25_oversize_is_marked_and_blocks_nothing),

@@ -154,27 +154,34 @@ struct outpost_sync_result {
     /* Regions that differed from the server's and were fetched anew; now they agree. */
     uint32_t repaired;
     uint8_t repaired_region_ids[OUTPOST_REPAIRED_MAX][OUTPOST_ID_LEN];
-    bool recounted; /* stamps or sums over what is held were wrong, and it was not: report it */
-    uint64_t pushed;          /* mutations answered for good */
-    uint64_t retried;         /* mutations that go again at the next sync */
-    uint64_t pulled;          /* records received */
-    uint64_t withdrawn;       /* records that left this device's scope */
-    uint64_t conflicts;       /* of this device's mutations: merged with another's edit */
-    uint64_t quarantined;     /* of this device's mutations: refused, marked here */
+    bool recounted;     /* stamps or sums over what is held were wrong, and it was not: report it */
+    uint64_t pushed;    /* mutations answered for good */
+    uint64_t retried;   /* mutations that go again at the next sync */
+    uint64_t pulled;    /* records received */
+    uint64_t withdrawn; /* records that left this device's scope */
+    uint64_t conflicts; /* of this device's mutations: merged with another's edit */
+    uint64_t quarantined;                /* of this device's mutations: refused, marked here */
     uint64_t bytes_sent, bytes_received; /* on the socket, after the handshake */
     uint64_t handshake_bytes;
     uint32_t round_trips; /* waits for the server, the handshake not counted */
     int64_t duration_ms;
+    /* Not 0: the server failed the sync and asks not to be tried again before. */
+    int64_t retry_after_ms;
 };
 
 struct outpost_sync_options {
     /* Stay, and take new changes as they commit, until cancelled. While the server
-     * wants devices to pause it waits, and only asks every sync_interval_s. */
+     * wants devices to pause it waits, and only asks every sync_interval_s. Without a
+     * link it tries again and again: after a second, then 1.6 times as long each time
+     * up to two minutes, each a fifth more or less; or when the server says, which may
+     * also say not to. */
     bool follow;
     /* Called after each batch. May be NULL. */
     void (*progress)(void *context, const struct outpost_progress *progress);
     /* Called at every CaughtUp, so at least once in a sync that ends well. May be NULL. */
     void (*caught_up)(void *context, const struct outpost_sync_result *result);
+    /* Follow mode has no link, why, and tries again after so many ms. May be NULL. */
+    void (*waiting)(void *context, const struct outpost_status *why, int64_t wait_ms);
     /* Asked at least every 250 ms; true: stop. May be NULL. */
     bool (*cancelled)(void *context);
     void *context;

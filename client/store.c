@@ -109,9 +109,10 @@ static bool refuse_foreign(struct store *store, const char *path)
     int result;
 
     sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    result = sqlite3_prepare_v2(
-        store->db, "SELECT 1 FROM sqlite_master WHERE name IN ('outpost_state', 'outpost_wipe')",
-        -1, &statement, NULL);
+    result = sqlite3_prepare_v2(store->db,
+                                "SELECT 1 FROM sqlite_master"
+                                " WHERE name IN ('outpost_state', 'outpost_wipe')",
+                                -1, &statement, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
     sqlite3_finalize(statement);

@@ -98,9 +98,10 @@ static bool changed_by_another(const struct merge_record *present, uint32_t grou
 {
     struct past_change change;
 
+    /* R22: what a device offers is not its own edit, whoever changed it last. */
     return past_last_change(&present->past, group, recorded, &change) &&
            change.version > mutation->base_version &&
-           record_uuid_compare(&change.device, device) != 0;
+           (mutation->recovered_version > 0 || record_uuid_compare(&change.device, device) != 0);
 }
 
 static enum merge_status merge_group(const struct group *group, const struct merge_record *present,

@@ -149,7 +149,8 @@ static void make_base(void)
     snprintf(sql, sizeof sql,
              "UPDATE outpost_state SET device_id = x'01000000000000000000000000000000',"
              " facility_id = x'08000000000000000000000000000000', server = 'localhost:1';"
-             "INSERT INTO outpost_identity VALUES (1, '%s', 'a certificate', '%s', x'0102');"
+             "INSERT INTO outpost_identity(one, key_pem, certificate_pem, ca_pem, tls_session)"
+             " VALUES (1, '%s', 'a certificate', '%s', x'0102');"
              "CREATE TABLE app_notes(text); INSERT INTO app_notes VALUES ('the app''s own')",
              key_pem, ca_pem);
     if (!run_sql(sql))

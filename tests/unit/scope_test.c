@@ -42,9 +42,10 @@ static struct scope_regions regions_of(const unsigned *numbers, size_t count)
 enum { PATIENT = 10, READING = 11, FACILITY = 20, REGION = 21 };
 
 static const struct record_field patient_fields[] = {
-    {.number = 1, .name = "assigned", .reference = FACILITY},
-    {.number = 2, .name = "registered", .reference = FACILITY, .fill = RECORD_FILL_DEVICE_FACILITY},
-    {.number = 3, .name = "third", .reference = FACILITY},
+    {.number = 1, .name = "name"},
+    {.number = 2, .name = "assigned", .reference = FACILITY},
+    {.number = 3, .name = "registered", .reference = FACILITY, .fill = RECORD_FILL_DEVICE_FACILITY},
+    {.number = 4, .name = "third", .reference = FACILITY},
 };
 static const struct record_field facility_fields[] = {
     {.number = 1, .name = "region", .scope = true, .reference = REGION},

@@ -25,6 +25,8 @@ enum {
     SIM_FAILURES_MAX = 8,
     SIM_TEXT_LEN = 300,
     SIM_STEPS_MAX = 5000,
+    SIM_SERVER_DISK = SIM_PHONES_MAX, /* among the disks */
+    SIM_DAY_MS = 86400000,
 };
 
 /* X(letter, name, what) */

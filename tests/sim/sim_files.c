@@ -136,7 +136,7 @@ void sim_lose(struct sim *sim, struct phone *phone)
 
 void sim_backup(struct sim *sim)
 {
-    const struct crash_disk *disk = &sim->disks[SIM_PHONES_MAX];
+    const struct crash_disk *disk = &sim->disks[SIM_SERVER_DISK];
 
     if (!is_quiet(disk))
         return;
@@ -148,14 +148,14 @@ void sim_backup(struct sim *sim)
 
 void sim_restore(struct sim *sim)
 {
-    if (sim->backup == NULL || !is_quiet(&sim->disks[SIM_PHONES_MAX]))
+    if (sim->backup == NULL || !is_quiet(&sim->disks[SIM_SERVER_DISK]))
         return;
     sim_say(sim, "  THE SERVER IS PUT BACK to its copy");
     for (size_t i = 0; i < sim->phone_count; i++)
         if (sim->phones[i].half != NULL && !sim->phones[i].refused)
             each_held(sim, &sim->phones[i], note_held);
     sim_server_stop(sim);
-    crash_disk_restore(&sim->disks[SIM_PHONES_MAX], sim->backup);
+    crash_disk_restore(&sim->disks[SIM_SERVER_DISK], sim->backup);
     sim->restores++;
     ledger_restore(&sim->ledger);
     sim_server_start(sim);

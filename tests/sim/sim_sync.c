@@ -196,7 +196,8 @@ void sim_server_stop(struct sim *sim)
 
 void sim_server_start(struct sim *sim)
 {
-    if (!server_end_start(&sim->server, false) && sim->disks[SIM_PHONES_MAX].fault == CRASH_NOTHING)
+    if (!server_end_start(&sim->server, false) &&
+        sim->disks[SIM_SERVER_DISK].fault == CRASH_NOTHING)
         sim_fail(sim, "the server does not open: %s", sim->server.error);
 }
 
@@ -215,10 +216,10 @@ void sim_recover(struct sim *sim)
         if (phone->half == NULL)
             start_phone(sim, phone);
     }
-    if (sim->disks[SIM_PHONES_MAX].down) {
+    if (sim->disks[SIM_SERVER_DISK].down) {
         sim_say(sim, "  the server has lost power");
         sim_server_stop(sim);
-        crash_disk_power_on(&sim->disks[SIM_PHONES_MAX], crash_random(&sim->luck));
+        crash_disk_power_on(&sim->disks[SIM_SERVER_DISK], crash_random(&sim->luck));
     }
     if (sim->server.store == NULL)
         sim_server_start(sim);

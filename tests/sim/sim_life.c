@@ -240,7 +240,8 @@ static bool sync_all(struct sim *sim, bool repair, bool *moved_out)
         still = (sim_sync_whole(sim, phone) || phone->refused) && still;
         *moved_out =
             *moved_out || phone->result.pushed + phone->result.pulled + phone->result.withdrawn > 0;
-        still = still && phone->result.retried == 0;
+        still = still && phone->result.retried == 0 &&
+                phone_number(phone, "SELECT count(*) FROM outpost_resend") == 0;
     }
     return still && !*moved_out;
 }

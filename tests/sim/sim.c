@@ -176,7 +176,7 @@ bool sim_init(struct sim *sim)
         !server_end_init(&sim->server, "server.db", &sim->now_ms) || !make_older(sim))
         return false;
     for (int i = 0; i < SIM_PHONES_MAX; i++) {
-        char label[32];
+        char label[24];
         snprintf(label, sizeof label, "phone%d", i);
         crash_disk_init(&sim->disks[i], label);
     }

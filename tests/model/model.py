@@ -302,12 +302,15 @@ class World:
             else:
                 if d.offer:
                     offers = [(k, h) for k, h in sorted(d.held.items(), key=lambda x: (x[0][1] != "patient", str(x[0]))) if h and (k[0] in d.left or d.mark.get(k, -1) < sn["gen"])]
+                    given = []
                     for k, h in offers:
                         m = {"key": k, "bv": 0, "bs": 0, "f": dict(h["body"]), "dead": h["dead"], "held": 0, "recovered": {"v": h["v"]}}; m["id"] = H("rec", k, stamp(h))
-                        a = s.apply(d.id, scope, m); m.pop("held")
+                        a = s.apply(d.id, scope, m); m.pop("held"); given.append(a)
                         if a["st"] == "out_of_scope" and m not in d.journal: d.journal.append(m)   # nobody of this region holds it any more: the journal is its backup
+                    rc = s.receipt(d.id, given)
                     yield
                     if cut("offers"): return
+                    if not d.resend: d.rc = rc                                             # offers are pushed like all else, and receipted
                 stale = [k for k in list(d.row) if d.mark.get(k, -1) < sn["gen"] and k not in d.base and k not in d.seal and k not in d.rej]
                 d.offer = False; d.purge()
                 for k in stale: d.row.pop(k, None); d.drop(k); d.mark.pop(k, None)
@@ -360,6 +363,7 @@ class World:
             if w.backup is None or rnd.random() < .6: w.backup = copy.deepcopy(w.s)
             else:
                 side = {k: set(v["held"]) for k, v in w.s.dev.items()}                       # enrolments live in a file beside the store
+                w.must -= {k for R in w.s.reg.values() for k in R["rows"]}                    # it had come back: who holds it now is asked anew
                 w.s.__dict__.update(copy.deepcopy(w.backup).__dict__); w.streams.clear(); w.say("SERVER RESTORED")
                 w.must |= {k for dv in w.d for k, h in dv.held.items() if h is not None and not h["dead"] and k[0] not in dv.left}
                 if "L" in F and len(w.d) > 1 and rnd.random() < .6: x = w.d.pop(rnd.randrange(len(w.d))); w.over |= x.written(); w.say("device", x.id, "never returns"); w.must = {k for k in w.must if any(dv.held.get(k) and k[0] not in dv.left for dv in w.d)}

@@ -240,26 +240,24 @@ static bool sync_all(struct sim *sim, bool repair, bool *moved_out)
         still = (sim_sync_whole(sim, phone) || phone->refused) && still;
         *moved_out =
             *moved_out || phone->result.pushed + phone->result.pulled + phone->result.withdrawn > 0;
-        still = still && phone->result.retried == 0 &&
-                phone_number(phone, "SELECT count(*) FROM outpost_resend") == 0;
     }
     return still && !*moved_out;
 }
 
 void sim_finish(struct sim *sim)
 {
-    bool still = false;
+    int still = 0; /* rounds in a row: the first one's Welcome may have asked for work again */
 
     sim_say(sim, "THE FAULTS ARE OVER");
     stop_faults(sim);
     /* A round in which nothing moves may have been one of failures; the next is alike. */
-    for (int round = 0, stuck = 0; !still && round < QUIET_ROUNDS_MAX && stuck < 2; round++) {
+    for (int round = 0, stuck = 0; still < 2 && round < QUIET_ROUNDS_MAX && stuck < 3; round++) {
         bool moved;
         sim_say(sim, "round %d", round + 1);
-        still = sync_all(sim, round < REPAIR_ROUNDS, &moved);
+        still = sync_all(sim, round < REPAIR_ROUNDS, &moved) ? still + 1 : 0;
         stuck = moved ? 0 : stuck + 1;
     }
-    if (!still)
+    if (still < 2)
         sim_fail(sim, "the phones do not come to rest");
     if (sim->server.watch.leaks > 0)
         sim_fail(sim, "%u records were sent to a device out of their region",

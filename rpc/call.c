@@ -225,6 +225,7 @@ static bool deliver_one(rpc_call *call)
     case FRAMING_MESSAGE:
         if (message.compressed && !inflate_message(call, &message.bytes, &status))
             break;
+        call->message_compressed = message.compressed;
         if (call->events.on_message != NULL)
             call->events.on_message(call->context, call, message.bytes);
         queue_drop(&call->inbox, message.framed_len);
@@ -313,7 +314,7 @@ static size_t queue_share(const rpc_conn *conn)
 static size_t frame_message(rpc_call *call, struct rpc_bytes message, uint8_t *room)
 {
     bool compress = call->encoding != RPC_ENCODING_IDENTITY && call->encoding == call->declared &&
-                    message.len >= COMPRESS_BYTES_MIN;
+                    !call->uncompressing && message.len >= COMPRESS_BYTES_MIN;
     size_t len = compress ? compressor_shrink(&call->conn->compressor, call->encoding, message,
                                               room + FRAMING_PREFIX_LEN, message.len - 1)
                           : 0;
@@ -417,6 +418,16 @@ bool rpc_call_peer_accepts(const rpc_call *call, enum rpc_encoding encoding)
     return (call->peer_accepts & 1u << encoding) != 0;
 }
 
+void rpc_call_set_compressing(rpc_call *call, bool compressing)
+{
+    call->uncompressing = !compressing;
+}
+
+bool rpc_call_message_compressed(const rpc_call *call)
+{
+    return call->message_compressed;
+}
+
 /* ---- Ending -------------------------------------------------------------- */
 
 void rpc_call_half_close(rpc_call *call)
@@ -509,6 +520,11 @@ void call_take_metadata(rpc_call *call, struct metadata *metadata, struct rpc_by
 struct rpc_metadata_list rpc_call_metadata(const rpc_call *call)
 {
     return metadata_view(&call->received);
+}
+
+struct rpc_metadata_list rpc_call_trailers(const rpc_call *call)
+{
+    return metadata_view(&call->received_trailers);
 }
 
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call)

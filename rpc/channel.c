@@ -273,7 +273,7 @@ struct rpc_status rpc_channel_open(const struct rpc_channel_options *options,
 {
     int64_t until_ms = now_ms(NULL) + options->connect_timeout_ms;
     const struct rpc_client_options client = {
-        .authority = options->address,
+        .authority = options->authority != NULL ? options->authority : options->address,
         .tls = options->tls,
         .clock = {now_ms, NULL},
         .message_bytes_max = RPC_MESSAGE_BYTES_MAX,

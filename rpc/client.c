@@ -114,9 +114,15 @@ rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options
     }
     call->events = options->events;
     call->context = options->context;
+    call->encoding = conn->encoding;
     if (options->timeout_ms > 0)
         call->deadline_ms = conn->clock.now_ms(conn->clock.context) + options->timeout_ms;
     return call;
+}
+
+void rpc_conn_set_encoding(rpc_conn *conn, enum rpc_encoding encoding)
+{
+    conn->encoding = encoding;
 }
 
 /* ---- The response -------------------------------------------------------- */

@@ -124,6 +124,7 @@ struct rpc_conn {
 
     struct compressor compressor;
     struct rpc_buffer inflated;
+    enum rpc_encoding encoding; /* of new calls; client */
 
     rpc_call *calls; /* all of them, newest first */
     size_t call_count;
@@ -229,11 +230,13 @@ struct rpc_call {
     struct queue inbox;
     size_t unconsumed; /* bytes of it for which the window is not reopened */
     bool paused;
+    bool message_compressed; /* the one delivered last */
     bool remote_ended; /* END_STREAM came */
 
     struct queue outbox;
     enum rpc_encoding encoding; /* of the messages to send */
     enum rpc_encoding declared; /* said in the headers that were submitted */
+    bool uncompressing;         /* not of the messages from now on */
     bool headers_submitted;
     bool deferred;    /* nghttp2 waits for session_resume_data */
     bool half_closed; /* client */

@@ -140,6 +140,11 @@ void rpc_call_set_encoding(rpc_call *call, enum rpc_encoding encoding);
 /* Whether the peer said that it takes messages so compressed; a client knows
  * it from on_metadata on. */
 bool rpc_call_peer_accepts(const rpc_call *call, enum rpc_encoding encoding);
+/* Whether messages sent from now on are compressed; they are at first. The
+ * encoding stays announced, so that it may change from message to message. */
+void rpc_call_set_compressing(rpc_call *call, bool compressing);
+/* Whether the message delivered last came compressed. */
+bool rpc_call_message_compressed(const rpc_call *call);
 
 /* Stops and restarts the delivery of messages. While paused, windows are not
  * reopened, so that the peer stalls. */
@@ -160,8 +165,11 @@ void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes val
  * the client still sends is read and dropped. */
 void rpc_call_finish(rpc_call *call, struct rpc_status status);
 
-/* Server: the request's metadata; lives as long as the call. */
+/* The peer's initial metadata: a request's, or what on_metadata brought; lives
+ * as long as the call. */
 struct rpc_metadata_list rpc_call_metadata(const rpc_call *call);
+/* Client: the trailing metadata, known in on_close. */
+struct rpc_metadata_list rpc_call_trailers(const rpc_call *call);
 /* Server: the peer's verified certificate as DER, or empty: none was shown, or
  * it is not one of our CA's (see rpc_call_peer_certificate_foreign). */
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call);
@@ -219,6 +227,10 @@ struct rpc_call_options {
  * more calls. NULL: no memory, metadata that gRPC does not allow, or the
  * connection is closed or drained. */
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
+
+/* How calls that are started from now on compress their messages, until
+ * rpc_call_set_encoding says otherwise; at first not at all. */
+void rpc_conn_set_encoding(rpc_conn *conn, enum rpc_encoding encoding);
 
 /* ---- A connection and its driver ---------------------------------------- */
 

@@ -19,6 +19,7 @@ typedef struct rpc_channel rpc_channel;
 
 struct rpc_channel_options {
     const char *address;        /* "HOST:PORT" or "[IPv6]:PORT" */
+    const char *authority;      /* whom the server must prove to be; NULL: the address */
     rpc_tls *tls;               /* NULL: plain */
     int64_t connect_timeout_ms; /* TCP and TLS together; default 20,000 */
     int64_t stall_timeout_ms;   /* nothing moves while something is awaited; default 60,000 */

@@ -2,7 +2,7 @@
  *
  * The Echo service of echo.proto on this runtime, for stock gRPC clients:
  *
- *     rpc-interop-server [--listen ADDR:PORT]
+ *     rpc-echo-server [--listen ADDR:PORT]
  *                        [--ca FILE] [--certificate FILE --key FILE]
  *
  * Says `listening on ADDR:PORT` when ready; SIGTERM drains it.
@@ -297,7 +297,7 @@ static struct command parse_command(int argc, char **argv)
         } else if (option == 'k') {
             command.tls.key_pem = pem_read(optarg);
         } else {
-            fprintf(stderr, "usage: rpc-interop-server [--listen ADDR:PORT] [--ca FILE] "
+            fprintf(stderr, "usage: rpc-echo-server [--listen ADDR:PORT] [--ca FILE] "
                             "[--certificate FILE --key FILE]\n");
             exit(64);
         }
@@ -321,7 +321,7 @@ static void must(struct rpc_status status)
 {
     if (rpc_ok(&status))
         return;
-    fprintf(stderr, "rpc-interop-server: %s\n", status.message);
+    fprintf(stderr, "rpc-echo-server: %s\n", status.message);
     exit(EXIT_FAILURE);
 }
 

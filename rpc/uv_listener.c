@@ -470,6 +470,11 @@ const char *rpc_uv_listener_address(const rpc_uv_listener *listener)
     return listener->address;
 }
 
+void rpc_uv_listener_set_tls(rpc_uv_listener *listener, rpc_tls *tls)
+{
+    listener->options.tls = tls;
+}
+
 /* ---- Draining ------------------------------------------------------------ */
 
 static void close_all(rpc_uv_listener *listener)

@@ -57,6 +57,7 @@ static void call_free(rpc_call *call)
     else
         conn->calls = call->next;
     conn->call_count--;
+    conn->life.calls_ended_ms = conn->now_ms;
     conn->inbox_bytes -= queue_len(&call->inbox);
     queue_clear(&call->inbox);
     metadata_deinit(&call->received);
@@ -117,6 +118,7 @@ void call_end(rpc_call *call, const struct rpc_status *status)
     if (call->state == CALL_ENDED)
         return;
     set_state(call, CALL_ENDED);
+    call->unprocessed |= !call->headers_sent;
     if (status != &call->status)
         call->status = *status;
     consume(call, call->unconsumed);
@@ -220,11 +222,14 @@ static bool deliver_one(rpc_call *call)
         status = rpc_status_make(RPC_RESOURCE_EXHAUSTED, "a message is over %zu bytes", limit);
         break;
     case FRAMING_BAD_FLAG:
+        rpc_call_blame(call);
         status = rpc_status_make(RPC_INTERNAL, "a message begins with an unknown flag");
         break;
     case FRAMING_MESSAGE:
-        if (message.compressed && !inflate_message(call, &message.bytes, &status))
+        if (message.compressed && !inflate_message(call, &message.bytes, &status)) {
+            rpc_call_blame(call);
             break;
+        }
         call->message_compressed = message.compressed;
         if (call->events.on_message != NULL)
             call->events.on_message(call->context, call, message.bytes);
@@ -285,6 +290,13 @@ void call_dispatch(rpc_call *call)
     }
     if (call->told && call->state == CALL_ENDED && !call->due)
         call_free(call);
+}
+
+void rpc_call_blame(rpc_call *call)
+{
+    if (call->conn->role->server)
+        conn_spend(call->conn, BUDGET_BAD_MESSAGES);
+    conn_wake(call->conn);
 }
 
 void rpc_call_pause_reading(rpc_call *call)
@@ -388,7 +400,11 @@ size_t call_take_queued(rpc_call *call, uint8_t *room, size_t len)
     memcpy(room, queued.data, len);
     queue_drop(&call->outbox, len);
     conn->outbox_bytes -= len;
-    conn->window_moved_ms = conn->clock.now_ms(conn->clock.context);
+    conn->window_moved += len;
+    if (conn->window_moved >= CONN_PROGRESS_BYTES || conn->outbox_bytes == 0) {
+        conn->window_moved_ms = conn->clock.now_ms(conn->clock.context);
+        conn->window_moved = 0;
+    }
     return len;
 }
 
@@ -525,6 +541,11 @@ struct rpc_metadata_list rpc_call_metadata(const rpc_call *call)
 struct rpc_metadata_list rpc_call_trailers(const rpc_call *call)
 {
     return metadata_view(&call->received_trailers);
+}
+
+bool rpc_call_unprocessed(const rpc_call *call)
+{
+    return call->unprocessed;
 }
 
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call)

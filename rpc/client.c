@@ -241,6 +241,7 @@ static void take_close(rpc_call *call, uint32_t h2_error)
 
     if (call->remote_ended)
         return; /* what came is still to be delivered, and the status is known */
+    call->unprocessed = h2_error == NGHTTP2_REFUSED_STREAM;
     struct rpc_status status =
         rpc_status_make(expired ? RPC_DEADLINE_EXCEEDED : status_code_of_reset(h2_error),
                         "the server reset the call (HTTP/2 error %u: %s)", h2_error,
@@ -273,7 +274,10 @@ static const struct conn_role client_role = {
 
 void rpc_client_options_init_default(struct rpc_client_options *options)
 {
-    *options = (struct rpc_client_options){.message_bytes_max = RPC_MESSAGE_BYTES_MAX};
+    *options = (struct rpc_client_options){
+        .message_bytes_max = RPC_MESSAGE_BYTES_MAX,
+        .keepalive_timeout_ms = 20 * 1000,
+    };
 }
 
 /* The host of "host:port" or "[IPv6]:port". */
@@ -294,6 +298,7 @@ rpc_conn *rpc_client_conn_new(const struct rpc_client_options *options)
 
     if (conn == NULL)
         return NULL;
+    life_init_client(conn, options);
     char *host = authority_host(options->authority);
     conn->authority = copy_text(options->authority);
     conn->user_agent =

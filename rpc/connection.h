@@ -13,7 +13,9 @@
 #ifndef OUTPOST_RPC_CONNECTION_H
 #define OUTPOST_RPC_CONNECTION_H
 
+#include "budget.h"
 #include "compress.h"
+#include "life.h"
 #include "metadata.h"
 #include "outpost/rpc.h"
 #include "queue.h"
@@ -50,19 +52,19 @@ enum {
     /* Frames queued other than DATA: a peer that provokes answers and reads
      * none of them. */
     CONN_CONTROL_FRAMES_MAX = 2000,
-    /* Frames in a row that carry nothing (PING, SETTINGS, empty DATA, ...),
-     * within CONN_IDLE_FRAMES_MS: floods that cost the peer little. A client
-     * that keeps a silent call alive sends a few a minute. */
-    CONN_IDLE_FRAMES_MAX = 1000,
-    CONN_IDLE_FRAMES_MS = 60 * 1000,
     /* Header blocks are dropped over RPC_HEADER_BYTES_MAX, and no longer looked
      * at over this: references into the HPACK table are cheap to send. */
     CONN_HEADER_BYTES_HARD_MAX = 8 * RPC_HEADER_BYTES_MAX,
 
-    /* From the first byte to the peer's SETTINGS: slots held by nobody. */
+    /* From the first byte to the peer's SETTINGS, if no option says otherwise:
+     * slots held by nobody. */
     CONN_HANDSHAKE_MS = 20 * 1000,
     /* A write that makes no progress: a peer that does not read. */
     CONN_WRITE_STALL_MS = 60 * 1000,
+    /* Bytes that count as progress: a peer that reads one now and then. */
+    CONN_PROGRESS_BYTES = 1024,
+    /* A DATA frame cut below this by the peer's window, see BUDGET_SMALL_WINDOWS. */
+    CONN_SMALL_WINDOW_BYTES = 256,
     /* Messages queued and the peer opens no window: the same, one layer up. */
     CONN_WINDOW_STALL_MS = 300 * 1000,
 };
@@ -137,9 +139,12 @@ struct rpc_conn {
 
     int64_t handshake_due_ms; /* -1: the peer's SETTINGS are here */
     int64_t write_moved_ms;   /* out got its first byte, or the driver sent some */
+    size_t write_moved;       /* bytes of progress since */
     int64_t window_moved_ms;  /* the same for the calls' outboxes */
-    unsigned idle_frames;
-    int64_t idle_since_ms; /* when the first of them came */
+    size_t window_moved;
+    struct budgets budgets;
+    const char *offence; /* what the peer did; the connection ends for it */
+    struct life life;
     bool draining;
     bool goaway_received;
 
@@ -160,15 +165,17 @@ bool conn_start(rpc_conn *conn, rpc_tls *tls, const char *host);
 
 /* Ends it: the calls are closed, the status is kept. */
 void conn_end(rpc_conn *conn, struct rpc_status status);
-/* The same for a peer that broke the rules: with a GOAWAY. */
-void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, struct rpc_status status);
+/* The same with a GOAWAY; reason is its debug data, for whoever looks into it. */
+void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, const char *reason,
+                          struct rpc_status status);
+/* Nobody will read what is still to be sent. */
+void conn_drop_out(rpc_conn *conn);
+/* Notes that the peer did something that is counted. */
+void conn_spend(rpc_conn *conn, enum budget_kind kind);
 
 /* Something may have come to send. */
 void conn_wake(rpc_conn *conn);
 void conn_run_due(rpc_conn *conn);
-
-/* For the blocking driver. */
-void conn_ping(rpc_conn *conn);
 
 /* ---- A call -------------------------------------------------------------- */
 
@@ -231,16 +238,18 @@ struct rpc_call {
     size_t unconsumed; /* bytes of it for which the window is not reopened */
     bool paused;
     bool message_compressed; /* the one delivered last */
-    bool remote_ended; /* END_STREAM came */
+    bool remote_ended;       /* END_STREAM came */
 
     struct queue outbox;
     enum rpc_encoding encoding; /* of the messages to send */
     enum rpc_encoding declared; /* said in the headers that were submitted */
     bool uncompressing;         /* not of the messages from now on */
     bool headers_submitted;
-    bool deferred;    /* nghttp2 waits for session_resume_data */
-    bool half_closed; /* client */
-    bool blocked;     /* on_writable is owed */
+    bool headers_sent; /* client: the server may have seen the call */
+    bool unprocessed;  /* client: it has not */
+    bool deferred;     /* nghttp2 waits for session_resume_data */
+    bool half_closed;  /* client */
+    bool blocked;      /* on_writable is owed */
     struct metadata to_send;
     struct metadata trailers_to_send;
 

@@ -250,7 +250,13 @@ static const struct conn_role server_role = {
 
 void rpc_server_options_init_default(struct rpc_server_options *options)
 {
-    *options = (struct rpc_server_options){.message_bytes_max = RPC_MESSAGE_BYTES_MAX};
+    *options = (struct rpc_server_options){
+        .message_bytes_max = RPC_MESSAGE_BYTES_MAX,
+        .handshake_timeout_ms = CONN_HANDSHAKE_MS,
+        .keepalive_time_ms = 2 * 3600 * 1000,
+        .keepalive_timeout_ms = 20 * 1000,
+        .ping_interval_min_ms = 5 * 60 * 1000,
+    };
 }
 
 rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options)
@@ -259,6 +265,8 @@ rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options)
 
     if (conn == NULL)
         return NULL;
+    life_init_server(conn, options);
+    conn->handshake_due_ms = conn->now_ms + options->handshake_timeout_ms;
     conn->methods = options->methods;
     conn->method_count = options->method_count;
     if (!conn_start(conn, options->tls, NULL)) {

@@ -25,6 +25,8 @@ enum {
     /* What open calls get to end in when the server is told to stop. */
     DRAIN_GRACE_MS = 10000,
     FILE_BYTES_MAX = 1024 * 1024,
+    /* A device that follows asks twice a minute whether its link lives. */
+    PING_INTERVAL_MIN_MS = 10000,
     METHODS = OUTPOST_V1_SYNC_SERVICE_METHODS + OUTPOST_V1_ENROLMENT_SERVICE_METHODS +
               GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS,
 };
@@ -307,6 +309,7 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     options.method_count = count;
     options.tls = server->tls;
     options.clock = (struct rpc_clock){.now_ms = monotonic_ms};
+    options.ping_interval_min_ms = PING_INTERVAL_MIN_MS;
     return rpc_uv_listen(&server->loop, listen, &options, &server->listener);
 }
 

@@ -49,6 +49,13 @@ struct rpc_clock {
     void *context;
 };
 
+/* Random numbers, to spread what many would else do at the same moment. Left
+ * empty, nothing is spread. */
+struct rpc_random {
+    uint64_t (*next)(void *context);
+    void *context;
+};
+
 /* One metadata entry. A name that ends in "-bin" has a value of any bytes, and
  * the runtime does the base64; any other value is printable ASCII. */
 struct rpc_metadata {
@@ -170,6 +177,12 @@ void rpc_call_finish(rpc_call *call, struct rpc_status status);
 struct rpc_metadata_list rpc_call_metadata(const rpc_call *call);
 /* Client: the trailing metadata, known in on_close. */
 struct rpc_metadata_list rpc_call_trailers(const rpc_call *call);
+/* Client, in on_close: the server provably did not look at the call, so it may be
+ * made again whatever it does. */
+bool rpc_call_unprocessed(const rpc_call *call);
+/* What came in this call was made by no honest peer; the connection of one that
+ * sends many such messages is ended. */
+void rpc_call_blame(rpc_call *call);
 /* Server: the peer's verified certificate as DER, or empty: none was shown, or
  * it is not one of our CA's (see rpc_call_peer_certificate_foreign). */
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call);
@@ -193,9 +206,27 @@ struct rpc_server_options {
     size_t method_count;
     rpc_tls *tls; /* NULL: plain HTTP/2 with prior knowledge */
     struct rpc_clock clock;
+    struct rpc_random random;
     size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
+    /* From the first byte to the client's SETTINGS. */
+    int64_t handshake_timeout_ms;
+    /* After so long without a byte a PING asks whether the client lives, and must
+     * be answered in time. 0: never. */
+    int64_t keepalive_time_ms;
+    int64_t keepalive_timeout_ms;
+    /* A client that pings more often while nothing is sent to it is told
+     * "too_many_pings" and cut off. 0: as often as it likes. */
+    int64_t ping_interval_min_ms;
+    /* Without a call for so long, a connection is drained. 0: never. */
+    int64_t connection_idle_ms;
+    /* At this age, give or take a tenth, a connection is drained, and closed when
+     * the grace is over too. 0: never. */
+    int64_t connection_age_ms;
+    int64_t connection_age_grace_ms;
 };
 
+/* gRPC's own: handshake 20 s, keepalive 2 h and 20 s, PINGs 5 min apart, no limit
+ * of idle time or age. */
 void rpc_server_options_init_default(struct rpc_server_options *options);
 
 /* A connection that a client opened. NULL: no memory. */
@@ -209,6 +240,11 @@ struct rpc_client_options {
     struct rpc_clock clock;
     size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
     const char *user_agent;   /* NULL: this runtime's own */
+    /* While calls are open: after so long without a byte a PING asks whether the
+     * server lives, and must be answered in time. 0: never. A stock server allows
+     * one in 5 minutes. */
+    int64_t keepalive_time_ms;
+    int64_t keepalive_timeout_ms;
 };
 
 void rpc_client_options_init_default(struct rpc_client_options *options);

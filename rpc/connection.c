@@ -36,6 +36,8 @@ rpc_conn *conn_new(const struct conn_role *role, struct rpc_clock clock, size_t 
     queue_init(&conn->out, CONN_OUT_BYTES_MAX);
     conn->now_ms = clock.now_ms(clock.context);
     conn->handshake_due_ms = conn->now_ms + CONN_HANDSHAKE_MS;
+    conn->write_stall_ms = CONN_WRITE_STALL_MS;
+    conn->window_stall_ms = CONN_WINDOW_STALL_MS;
     conn->write_moved_ms = conn->window_moved_ms = conn->now_ms;
     return conn;
 }
@@ -206,8 +208,11 @@ static bool is_flood(ssize_t error)
 
 static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
 {
+    for (unsigned idle = frame_watch_idle(&conn->frame_watch, plain); idle > 0; idle--)
+        conn_spend(conn, BUDGET_IDLE_FRAMES);
     ssize_t taken = nghttp2_session_mem_recv(conn->session, plain.data, plain.len);
 
+    end_if_offended(conn);
     if (taken < 0) {
         const char *reason = nghttp2_strerror((int)taken);
         conn_end_with_goaway(conn,
@@ -215,8 +220,8 @@ static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
                              reason, rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", reason));
     } else if (nghttp2_session_get_outbound_queue_size(conn->session) > CONN_CONTROL_FRAMES_MAX) {
         conn->offence = "answers_not_read";
+        end_if_offended(conn);
     }
-    end_if_offended(conn);
     conn_run_due(conn);
 }
 
@@ -392,9 +397,9 @@ int64_t rpc_conn_due_ms(const rpc_conn *conn)
     if (conn->state != CONN_OVER)
         due_ms = conn->handshake_due_ms;
     if (queue_len(&conn->out) > 0)
-        due_ms = earlier(due_ms, conn->write_moved_ms + CONN_WRITE_STALL_MS);
+        due_ms = earlier(due_ms, conn->write_moved_ms + conn->write_stall_ms);
     if (conn->outbox_bytes > 0)
-        due_ms = earlier(due_ms, conn->window_moved_ms + CONN_WINDOW_STALL_MS);
+        due_ms = earlier(due_ms, conn->window_moved_ms + conn->window_stall_ms);
     due_ms = earlier(due_ms, life_due_ms(conn));
     for (const rpc_call *call = conn->calls; call != NULL; call = call->next)
         if (call->state != CALL_ENDED)
@@ -410,13 +415,13 @@ static void end_if_stalled(rpc_conn *conn)
         conn->now_ms >= conn->handshake_due_ms)
         conn_end(conn,
                  rpc_status_make(RPC_UNAVAILABLE, "no HTTP/2 settings from the peer in time"));
-    if (conn->outbox_bytes > 0 && conn->now_ms >= conn->window_moved_ms + CONN_WINDOW_STALL_MS)
+    if (conn->outbox_bytes > 0 && conn->now_ms >= conn->window_moved_ms + conn->window_stall_ms)
         conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM, "no_window",
                              rpc_status_make(RPC_UNAVAILABLE, "the peer opened no window in %d s",
-                                             CONN_WINDOW_STALL_MS / 1000));
-    if (writing && conn->now_ms >= conn->write_moved_ms + CONN_WRITE_STALL_MS) {
+                                             (int)(conn->window_stall_ms / 1000)));
+    if (writing && conn->now_ms >= conn->write_moved_ms + conn->write_stall_ms) {
         conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "the peer read nothing in %d s",
-                                       CONN_WRITE_STALL_MS / 1000));
+                                       (int)(conn->write_stall_ms / 1000)));
         conn_drop_out(conn);
     }
 }

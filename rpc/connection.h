@@ -15,6 +15,7 @@
 
 #include "budget.h"
 #include "compress.h"
+#include "frame_watch.h"
 #include "life.h"
 #include "metadata.h"
 #include "outpost/rpc.h"
@@ -56,8 +57,8 @@ enum {
      * at over this: references into the HPACK table are cheap to send. */
     CONN_HEADER_BYTES_HARD_MAX = 8 * RPC_HEADER_BYTES_MAX,
 
-    /* From the first byte to the peer's SETTINGS, if no option says otherwise:
-     * slots held by nobody. */
+    /* Times, where no option says otherwise. From the first byte to the peer's
+     * SETTINGS: slots held by nobody. */
     CONN_HANDSHAKE_MS = 20 * 1000,
     /* A write that makes no progress: a peer that does not read. */
     CONN_WRITE_STALL_MS = 60 * 1000,
@@ -137,11 +138,14 @@ struct rpc_conn {
     rpc_call *due_last;
     bool running_due;
 
+    int64_t write_stall_ms;
+    int64_t window_stall_ms;
     int64_t handshake_due_ms; /* -1: the peer's SETTINGS are here */
     int64_t write_moved_ms;   /* out got its first byte, or the driver sent some */
     size_t write_moved;       /* bytes of progress since */
     int64_t window_moved_ms;  /* the same for the calls' outboxes */
     size_t window_moved;
+    struct frame_watch frame_watch;
     struct budgets budgets;
     const char *offence; /* what the peer did; the connection ends for it */
     struct life life;

@@ -253,6 +253,8 @@ void rpc_server_options_init_default(struct rpc_server_options *options)
     *options = (struct rpc_server_options){
         .message_bytes_max = RPC_MESSAGE_BYTES_MAX,
         .handshake_timeout_ms = CONN_HANDSHAKE_MS,
+        .write_stall_ms = CONN_WRITE_STALL_MS,
+        .window_stall_ms = CONN_WINDOW_STALL_MS,
         .keepalive_time_ms = 2 * 3600 * 1000,
         .keepalive_timeout_ms = 20 * 1000,
         .ping_interval_min_ms = 5 * 60 * 1000,
@@ -266,7 +268,10 @@ rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options)
     if (conn == NULL)
         return NULL;
     life_init_server(conn, options);
+    conn->frame_watch.skip = NGHTTP2_CLIENT_MAGIC_LEN;
     conn->handshake_due_ms = conn->now_ms + options->handshake_timeout_ms;
+    conn->write_stall_ms = options->write_stall_ms;
+    conn->window_stall_ms = options->window_stall_ms;
     conn->methods = options->methods;
     conn->method_count = options->method_count;
     if (!conn_start(conn, options->tls, NULL)) {

@@ -21,8 +21,9 @@ enum {
     CONTINUATIONS_MAX = 8,
     /* Entries of one SETTINGS frame. */
     SETTINGS_ENTRIES_MAX = 32,
-    /* Answers to PING and SETTINGS that the peer has not read. */
-    OUTBOUND_ACKS_MAX = 1000,
+    /* nghttp2's own limit of answers to PING and SETTINGS that the peer has not
+     * read: behind BUDGET_IDLE_FRAMES. */
+    OUTBOUND_ACKS_MAX = 3000,
     /* Of our HPACK encoder, whatever the peer offers: memory. */
     HPACK_TABLE_BYTES_MAX = 4096,
     /* What RFC 9113 and RFC 7541 count for a field beside its text. */
@@ -82,7 +83,6 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 static void take_ping(rpc_conn *conn, const nghttp2_ping *ping)
 {
     if ((ping->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
-        conn_spend(conn, BUDGET_IDLE_FRAMES);
         if (conn->role->server && !life_take_ping(conn) && conn->offence == NULL)
             conn->offence = "too_many_pings"; /* these very words, by A8 */
         return;
@@ -97,7 +97,7 @@ static void take_ping(rpc_conn *conn, const nghttp2_ping *ping)
 static void take_data_end(rpc_conn *conn, rpc_call *call, const nghttp2_frame *frame)
 {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
-        if (frame->hd.length == frame->data.padlen)
+        if (frame->hd.length > 0 && frame->hd.length == frame->data.padlen)
             conn_spend(conn, BUDGET_IDLE_FRAMES);
     } else if (call != NULL) {
         call->remote_ended = true;
@@ -121,7 +121,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_SETTINGS:
         conn->handshake_due_ms = -1;
-        conn_spend(conn, BUDGET_IDLE_FRAMES);
         break;
     case NGHTTP2_RST_STREAM:
         if (call != NULL && conn->role->server)
@@ -134,7 +133,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         conn->goaway_received = true;
         break;
     default:
-        conn_spend(conn, BUDGET_IDLE_FRAMES);
         break;
     }
     return 0;

@@ -8,12 +8,20 @@
  */
 #include "outpost/stub.h"
 
+#include "sound.h"
+
 #include <stdlib.h>
 
 /* ---- Messages -------------------------------------------------------------- */
 
-static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, struct rpc_bytes bytes)
+/* NULL: the bytes are no message of the type, or no memory. */
+static ProtobufCMessage *unpack(rpc_call *call, const ProtobufCMessageDescriptor *type,
+                                struct rpc_bytes bytes)
 {
+    if (!sound_check(type, bytes)) {
+        rpc_call_blame(call);
+        return NULL;
+    }
     return protobuf_c_message_unpack(type, NULL, bytes.len, bytes.data);
 }
 
@@ -107,7 +115,7 @@ static void unary_server_message(void *context, rpc_call *call, struct rpc_bytes
             rpc_status_make(RPC_UNIMPLEMENTED, "the method takes one request, and two came"));
         return;
     }
-    unary->request = unpack(unary->method->request, message);
+    unary->request = unpack(call, unary->method->request, message);
     if (unary->request == NULL)
         unary_server_refuse(unary, call, undecodable(unary->method->request));
 }
@@ -199,7 +207,7 @@ static bool stream_deliver(const struct stub_stream *stub, rpc_call *call, struc
     }
     if (stub->on_message == NULL)
         return true;
-    ProtobufCMessage *message = unpack(stub->incoming, bytes);
+    ProtobufCMessage *message = unpack(call, stub->incoming, bytes);
     if (message == NULL)
         return false;
     stub->on_message(stub->handlers, stub->context, call, message);
@@ -361,7 +369,7 @@ static void unary_client_message(void *context, rpc_call *call, struct rpc_bytes
         rpc_call_cancel(call);
         return;
     }
-    unary->response = unpack(unary->stub.response, message);
+    unary->response = unpack(call, unary->stub.response, message);
     if (unary->response == NULL) {
         unary->failure = undecodable(unary->stub.response);
         rpc_call_cancel(call);

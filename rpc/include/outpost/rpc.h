@@ -210,6 +210,10 @@ struct rpc_server_options {
     size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
     /* From the first byte to the client's SETTINGS. */
     int64_t handshake_timeout_ms;
+    /* A client that reads nothing of what is written, or opens no window for what
+     * is queued, is given up then. */
+    int64_t write_stall_ms;
+    int64_t window_stall_ms;
     /* After so long without a byte a PING asks whether the client lives, and must
      * be answered in time. 0: never. */
     int64_t keepalive_time_ms;
@@ -225,7 +229,7 @@ struct rpc_server_options {
     int64_t connection_age_grace_ms;
 };
 
-/* gRPC's own: handshake 20 s, keepalive 2 h and 20 s, PINGs 5 min apart, no limit
+/* gRPC's own: handshake 20 s, stalls 1 and 5 min, keepalive 2 h and 20 s, PINGs 5 min apart, no limit
  * of idle time or age. */
 void rpc_server_options_init_default(struct rpc_server_options *options);
 

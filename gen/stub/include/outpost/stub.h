@@ -5,9 +5,8 @@
  * and nothing else; use that, not this.
  *
  * A stub holds one small block of memory for each open call and frees it when
- * the call closes. Messages are unpacked by protobuf-c, which neither limits
- * recursion (the generator refuses recursive messages) nor checks UTF-8 (the
- * validators do).
+ * the call closes. Messages are unpacked by protobuf-c, after a look at whether
+ * that is safe: their depth, their size when unpacked, their text.
  */
 #ifndef OUTPOST_STUB_H
 #define OUTPOST_STUB_H

@@ -178,8 +178,8 @@ static void await_socket(rpc_channel *channel, bool writing, int64_t until_ms)
         poll_fd.events |= POLLOUT;
     if (due_ms >= 0 && due_ms - now < wait_ms)
         wait_ms = due_ms - now;
-    if (until_ms - now < wait_ms)
-        wait_ms = until_ms - now;
+    if (until_ms < now + wait_ms)
+        wait_ms = until_ms > now ? until_ms - now : 0;
     int ready = poll(&poll_fd, 1, wait_ms > 0 ? (int)wait_ms : 0);
     if (ready > 0 && (poll_fd.revents & ~POLLOUT) != 0)
         read_arrived(channel);
@@ -201,6 +201,11 @@ struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *conte
         await_socket(channel, writing || channel->conn->awake, INT64_MAX);
     }
     return rpc_status_ok();
+}
+
+void rpc_channel_poll(rpc_channel *channel)
+{
+    await_socket(channel, false, INT64_MIN);
 }
 
 /* ---- Opening and closing ------------------------------------------------- */

@@ -257,9 +257,12 @@ struct rpc_call {
     struct metadata to_send;
     struct metadata trailers_to_send;
 
-    struct rpc_status status; /* FINISHING, ENDED */
-    int64_t deadline_ms;      /* -1: none */
-    char *path;               /* client, until submitted */
+    struct rpc_status status;   /* FINISHING, ENDED */
+    int64_t deadline_ms;        /* -1: none */
+    char *path;                 /* client, until submitted */
+    unsigned previous_attempts; /* a client's own; of a server's peer */
+    bool pushback;              /* grpc-retry-pushback-ms came, or is to be sent */
+    int64_t pushback_ms;        /* -1: not again */
 };
 
 rpc_call *call_new(rpc_conn *conn);
@@ -286,6 +289,8 @@ void call_expire(rpc_call *call);
 
 /* A field that both roles read alike; false: it is metadata. */
 bool call_take_common_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes value);
+/* -1: it is none, or too large. */
+int64_t call_parse_number(struct rpc_bytes text);
 void call_take_metadata(rpc_call *call, struct metadata *metadata, struct rpc_bytes name,
                         struct rpc_bytes value);
 
@@ -296,6 +301,8 @@ void server_submit_answer(rpc_call *call); /* trailers-only when nothing was sen
 void client_submit_request(rpc_call *call);
 /* session.c: the data provider of both. */
 nghttp2_data_provider session_data_provider(void);
+/* Within the header list that the peer said it takes. */
+bool session_peer_takes(const rpc_conn *conn, const struct headers *headers);
 /* There is something to read again after it said DEFERRED. */
 void session_resume_data(rpc_call *call);
 

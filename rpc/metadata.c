@@ -258,6 +258,15 @@ bool headers_add_metadata(struct headers *headers, const struct metadata *metada
     return true;
 }
 
+size_t headers_list_size(const struct headers *headers)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < headers->count; i++)
+        size += headers->fields[i].namelen + headers->fields[i].valuelen + FIELD_OVERHEAD_BYTES;
+    return size;
+}
+
 /* ---- base64 -------------------------------------------------------------- */
 
 static const char base64_alphabet[] =

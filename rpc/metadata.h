@@ -46,7 +46,9 @@ bool metadata_name_reserved(struct rpc_bytes name);
 
 /* ---- A block of header fields to send ------------------------------------ */
 
-enum { HEADERS_MAX = 2 * RPC_METADATA_MAX + 12 };
+enum { FIELD_OVERHEAD_BYTES = 32 }; /* what is counted for a field beside its text */
+
+enum { HEADERS_MAX = 2 * RPC_METADATA_MAX + 16 };
 
 /* Fields point at what was given until the block is submitted. */
 struct headers {
@@ -67,6 +69,9 @@ void headers_add_value(struct headers *headers, const char *name, struct rpc_byt
 void headers_add_passing(struct headers *headers, const char *name, struct rpc_bytes value);
 /* Once per block. False: no memory. */
 bool headers_add_metadata(struct headers *headers, const struct metadata *metadata);
+
+/* As RFC 9113 counts a block, for SETTINGS_MAX_HEADER_LIST_SIZE. */
+size_t headers_list_size(const struct headers *headers);
 
 /* ---- Encodings ----------------------------------------------------------- */
 

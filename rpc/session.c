@@ -26,8 +26,6 @@ enum {
     OUTBOUND_ACKS_MAX = 3000,
     /* Of our HPACK encoder, whatever the peer offers: memory. */
     HPACK_TABLE_BYTES_MAX = 4096,
-    /* What RFC 9113 and RFC 7541 count for a field beside its text. */
-    FIELD_OVERHEAD_BYTES = 32,
 };
 
 static const uint8_t drain_ping[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
@@ -257,6 +255,14 @@ void session_resume_data(rpc_call *call)
         return;
     call->deferred = false;
     nghttp2_session_resume_data(call->conn->session, call->stream_id);
+}
+
+bool session_peer_takes(const rpc_conn *conn, const struct headers *headers)
+{
+    uint32_t limit =
+        nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+
+    return headers_list_size(headers) <= limit;
 }
 
 /* ---- The session --------------------------------------------------------- */

@@ -180,6 +180,13 @@ struct rpc_metadata_list rpc_call_trailers(const rpc_call *call);
 /* Client, in on_close: the server provably did not look at the call, so it may be
  * made again whatever it does. */
 bool rpc_call_unprocessed(const rpc_call *call);
+/* Client, in on_close: how long the server wants it to wait before it tries
+ * again; -1: it must not. False: the server said nothing. */
+bool rpc_call_pushback(const rpc_call *call, int64_t *wait_ms_out);
+/* Server: says so; before finish. */
+void rpc_call_set_pushback(rpc_call *call, int64_t wait_ms);
+/* Server: how often the client has tried this before. */
+unsigned rpc_call_previous_attempts(const rpc_call *call);
 /* What came in this call was made by no honest peer; the connection of one that
  * sends many such messages is ended. */
 void rpc_call_blame(rpc_call *call);
@@ -229,8 +236,8 @@ struct rpc_server_options {
     int64_t connection_age_grace_ms;
 };
 
-/* gRPC's own: handshake 20 s, stalls 1 and 5 min, keepalive 2 h and 20 s, PINGs 5 min apart, no limit
- * of idle time or age. */
+/* gRPC's own: handshake 20 s, stalls 1 and 5 min, keepalive 2 h and 20 s, PINGs 5 min apart, no
+ * limit of idle time or age. */
 void rpc_server_options_init_default(struct rpc_server_options *options);
 
 /* A connection that a client opened. NULL: no memory. */
@@ -261,12 +268,16 @@ struct rpc_call_options {
     int64_t timeout_ms; /* from now; 0: no deadline */
     struct rpc_call_events events;
     void *context;
+    unsigned previous_attempts; /* told to the server when it is not the first */
 };
 
 /* Starts a call; it may be sent to at once, and waits while the server admits no
  * more calls. NULL: no memory, metadata that gRPC does not allow, or the
  * connection is closed or drained. */
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
+
+/* False: a new call would not start; the server goes away, or is gone. */
+bool rpc_conn_takes_calls(const rpc_conn *conn);
 
 /* How calls that are started from now on compress their messages, until
  * rpc_call_set_encoding says otherwise; at first not at all. */

@@ -43,6 +43,10 @@ rpc_conn *rpc_channel_conn(rpc_channel *channel);
  * connection is lost (then its calls have been closed). */
 struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *context), void *context);
 
+/* Takes what has arrived, without waiting: so that a connection which the server
+ * closed meanwhile is known to be. */
+void rpc_channel_poll(rpc_channel *channel);
+
 void rpc_channel_close(rpc_channel *channel);
 
 #ifdef __cplusplus

@@ -272,6 +272,15 @@ class Headers(Attack):
             (frame(HEADERS, END_HEADERS, s, bomb) for s in streams() if s > 1)),
             "too_many_broken_streams", batch=4)
 
+    def test_an_honest_block_in_three_frames_is_taken(self):
+        connection = self.connect()
+        block = request("/no/Method")
+        connection.send(frame(HEADERS, END_STREAM, 1, block[:10]) +
+                        frame(CONTINUATION, 0, 1, block[10:40]) +
+                        frame(CONTINUATION, END_HEADERS, 1, block[40:]))
+        self.assertIsNotNone(connection.await_frame(HEADERS, 1))
+        self.assertEqual(connection.goaways, [])
+
     def test_a_little_too_large_is_only_refused(self):
         connection = self.connect()
         connection.send(frame(HEADERS, END_HEADERS | END_STREAM, 1,

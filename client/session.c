@@ -10,17 +10,21 @@
  *                                next: half-close, at once or after         |
  *                                sync_session_finish in follow mode              v
  *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
+ *     any --receive: WipeOrder, good or not --> FAILED (wipe.h)
  *
  * A follower that was told to pause asks first: Hello, and after Welcome either the
  * half-close (PUSHING to CLOSED) or everything as above.
  */
 #include "session.h"
 
+#include "aside.h"
 #include "outbox.h"
 #include "pace.h"
 #include "pull.h"
 #include "push.h"
+#include "repair.h"
 #include "resend.h"
+#include "wipe.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -40,6 +44,7 @@ enum {
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
+    RESPONSE_WIPE_ORDER = 5,
 
     /* Before Welcome has said otherwise. */
     PUSH_ITEMS_DEFAULT = 500,
@@ -218,6 +223,8 @@ static bool put_hello(struct sync_session *session)
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
     Outpost__V1__Hello hello = OUTPOST__V1__HELLO__INIT;
     Outpost__V1__Ability abilities[] = {OUTPOST__V1__ABILITY__ABILITY_UNKNOWN_TYPES};
+    struct record_uuid repairs[OUTPOST_REGIONS_MAX];
+    ProtobufCBinaryData repair_ids[OUTPOST_REGIONS_MAX];
 
     hello.schema_revision = session->store->schema->revision;
     hello.cursor = data_of(device->cursor.data, device->cursor.len);
@@ -226,6 +233,11 @@ static bool put_hello(struct sync_session *session)
     hello.token = data_of(device->token.data, device->token.len);
     hello.abilities = abilities;
     hello.n_abilities = 1;
+    if (!repair_due(session->store, repairs, &hello.n_repair_region_ids))
+        return false;
+    for (size_t i = 0; i < hello.n_repair_region_ids; i++)
+        repair_ids[i] = data_of(repairs[i].bytes, RECORD_UUID_LEN);
+    hello.repair_region_ids = repair_ids;
     if (session->pace.bytes < session->pace.most)
         hello.batch_bytes = session->pace.bytes;
     if (session->options.app_version != NULL)
@@ -381,7 +393,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
         return true;
     return store_begin(store, STORE_FULL) &&
            (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
-           (!resend || resend_journal(store)) && store_commit(store);
+           aside_offer_all(store) && (!resend || resend_journal(store)) && store_commit(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
@@ -478,6 +490,8 @@ static bool receive(struct sync_session *session, struct rpc_bytes message)
 
     if (wire_read(&reader, &field) != WIRE_FIELD || field.type != WIRE_LEN)
         return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed message");
+    if (field.number == RESPONSE_WIPE_ORDER)
+        return wipe_take_order(session->store, field.bytes, &session->device);
     if (!session->welcomed && field.number != RESPONSE_WELCOME)
         return out_of_turn(session, "something before Welcome");
     switch (field.number) {

@@ -14,8 +14,6 @@
 enum {
     /* Shorter messages are not worth a compressor. */
     COMPRESS_BYTES_MIN = 128,
-    /* Of a number in a header field. */
-    NUMBER_DIGITS_MAX = 9,
     INBOX_BYTES_MAX = FRAMING_PREFIX_LEN + RPC_MESSAGE_BYTES_MAX + CONN_STREAM_WINDOW_BYTES,
 };
 
@@ -496,20 +494,6 @@ void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes val
     (void)result;
 }
 
-int64_t call_parse_number(struct rpc_bytes text)
-{
-    int64_t number = 0;
-
-    if (text.len == 0 || text.len > NUMBER_DIGITS_MAX)
-        return -1;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return -1;
-        number = number * 10 + (text.data[i] - '0');
-    }
-    return number;
-}
-
 bool call_take_common_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes value)
 {
     static const char grpc_type[] = "application/grpc";
@@ -557,19 +541,6 @@ struct rpc_metadata_list rpc_call_metadata(const rpc_call *call)
 struct rpc_metadata_list rpc_call_trailers(const rpc_call *call)
 {
     return metadata_view(&call->received_trailers);
-}
-
-bool rpc_call_pushback(const rpc_call *call, int64_t *wait_ms_out)
-{
-    *wait_ms_out = call->pushback_ms;
-    return call->pushback;
-}
-
-void rpc_call_set_pushback(rpc_call *call, int64_t wait_ms)
-{
-    assert(call->conn->role->server && call->state == CALL_OPEN);
-    call->pushback = true;
-    call->pushback_ms = wait_ms < 0 ? -1 : wait_ms;
 }
 
 unsigned rpc_call_previous_attempts(const rpc_call *call)

@@ -177,9 +177,6 @@ static void take_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes v
         fields->status_seen = true;
     } else if (bytes_are(name, "grpc-message")) {
         take_grpc_message(&fields->status, value);
-    } else if (bytes_are(name, "grpc-retry-pushback-ms")) {
-        call->pushback = true;
-        call->pushback_ms = call_parse_number(value);
     } else if (!call_take_common_field(call, name, value)) {
         call_take_metadata(call, metadata, name, value);
     }

@@ -261,8 +261,6 @@ struct rpc_call {
     int64_t deadline_ms;        /* -1: none */
     char *path;                 /* client, until submitted */
     unsigned previous_attempts; /* a client's own; of a server's peer */
-    bool pushback;              /* grpc-retry-pushback-ms came, or is to be sent */
-    int64_t pushback_ms;        /* -1: not again */
 };
 
 rpc_call *call_new(rpc_conn *conn);
@@ -289,8 +287,6 @@ void call_expire(rpc_call *call);
 
 /* A field that both roles read alike; false: it is metadata. */
 bool call_take_common_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes value);
-/* -1: it is none, or too large. */
-int64_t call_parse_number(struct rpc_bytes text);
 void call_take_metadata(rpc_call *call, struct metadata *metadata, struct rpc_bytes name,
                         struct rpc_bytes value);
 

@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { NUMBER_DIGITS_MAX = 9 };
+
 static const char reserved_prefix[] = "grpc-";
 
 static bool ends_in_bin(struct rpc_bytes name)
@@ -51,6 +53,8 @@ bool metadata_name_reserved(struct rpc_bytes name)
     static const char *const names[] = {"te", "content-type", "host", "connection"};
     size_t prefix_len = sizeof reserved_prefix - 1;
 
+    if (bytes_are(name, "grpc-retry-pushback-ms")) /* a handler's word, to a client's retry */
+        return false;
     if (name.len > 0 && name.data[0] == ':')
         return true;
     if (name.len >= prefix_len && memcmp(name.data, reserved_prefix, prefix_len) == 0)
@@ -329,6 +333,22 @@ bool base64_decode(struct rpc_bytes text, uint8_t *room, size_t *len_out)
     }
     *len_out = len;
     return true;
+}
+
+/* ---- Numbers ------------------------------------------------------------- */
+
+int64_t metadata_parse_number(struct rpc_bytes text)
+{
+    int64_t number = 0;
+
+    if (text.len == 0 || text.len > NUMBER_DIGITS_MAX)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return -1;
+        number = number * 10 + (text.data[i] - '0');
+    }
+    return number;
 }
 
 /* ---- Percent-encoding of grpc-message ------------------------------------ */

@@ -81,6 +81,9 @@ void base64_encode(struct rpc_bytes bytes, uint8_t *room);
 /* Padded or not. False: not base64. room has bytes.len bytes. */
 bool base64_decode(struct rpc_bytes text, uint8_t *room, size_t *len_out);
 
+/* A number of at most nine digits; -1: it is none. */
+int64_t metadata_parse_number(struct rpc_bytes text);
+
 /* room has 3 * strlen(text) bytes. */
 size_t percent_encode(const char *text, uint8_t *room);
 /* Never fails: what is no escape stays as it is. Cut to size - 1, terminated. */

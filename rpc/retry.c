@@ -10,7 +10,7 @@
  */
 #include "outpost/rpc_retry.h"
 
-#include "queue.h"
+#include "metadata.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -82,6 +82,16 @@ static bool throttled(const struct rpc_retry_throttle *throttle)
     return throttle != NULL && throttle->tokens <= throttle->tokens_max / 2;
 }
 
+/* False: the server said nothing. *wait_ms_out: -1: not again. */
+static bool read_pushback(struct rpc_metadata_list trailers, int64_t *wait_ms_out)
+{
+    const struct rpc_metadata *entry = rpc_metadata_find(trailers, "grpc-retry-pushback-ms");
+
+    if (entry != NULL)
+        *wait_ms_out = metadata_parse_number(entry->value);
+    return entry != NULL;
+}
+
 /* A call that no server looked at is made once more at once, whatever it does. */
 static bool is_transparent(rpc_retry *retry, const rpc_call *call)
 {
@@ -92,13 +102,13 @@ static bool is_transparent(rpc_retry *retry, const rpc_call *call)
 }
 
 /* False: the status stands. Else due_ms is set. */
-static bool retried_by_policy(rpc_retry *retry, const rpc_call *call,
-                              const struct rpc_status *status)
+static bool retried_by_policy(rpc_retry *retry, const struct rpc_status *status,
+                              struct rpc_metadata_list trailers)
 {
     struct rpc_retry_policy *policy = &retry->options.policy;
     bool listed = (policy->codes & 1u << status->code) != 0;
     int64_t wait_ms = 0;
-    bool pushback = call != NULL && rpc_call_pushback(call, &wait_ms);
+    bool pushback = read_pushback(trailers, &wait_ms);
     bool forbidden = pushback && wait_ms < 0;
 
     if (listed || forbidden)
@@ -163,7 +173,7 @@ static void on_close(void *context, rpc_call *call, const struct rpc_status *sta
     if (may_retry && is_transparent(retry, call)) {
         retry->due_ms = now_ms(retry);
         retry->attempts--;
-    } else if (!may_retry || !retried_by_policy(retry, call, status)) {
+    } else if (!may_retry || !retried_by_policy(retry, status, trailers)) {
         end(retry, call, status, trailers);
         return;
     }
@@ -235,7 +245,7 @@ void rpc_retry_no_connection(rpc_retry *retry, const struct rpc_status *status, 
     }
     if (!retry->options.wait_for_ready) {
         retry->attempts++;
-        if (!retried_by_policy(retry, NULL, status)) {
+        if (!retried_by_policy(retry, status, (struct rpc_metadata_list){0})) {
             end_without_attempt(retry, status);
             return;
         }

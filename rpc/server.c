@@ -64,7 +64,7 @@ static void take_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes v
         fields->timeout_ms = parse_timeout_ms(value);
         fields->malformed |= fields->timeout_ms < 0;
     } else if (bytes_are(name, "grpc-previous-rpc-attempts")) {
-        int64_t attempts = call_parse_number(value);
+        int64_t attempts = metadata_parse_number(value);
         call->previous_attempts = attempts > 0 ? (unsigned)attempts : 0;
     } else if (!call_take_common_field(call, name, value)) {
         call_take_metadata(call, &call->received, name, value);
@@ -206,7 +206,6 @@ void server_submit_headers(rpc_call *call)
 struct status_texts {
     char number[12];
     uint8_t message[3 * RPC_STATUS_MESSAGE_LEN];
-    char pushback[24];
 };
 
 static bool add_status(rpc_call *call, struct headers *headers, struct status_texts *texts)
@@ -222,11 +221,6 @@ static bool add_status(rpc_call *call, struct headers *headers, struct status_te
     }
     if (message_len > 0)
         headers_add_passing(headers, "grpc-message", rpc_bytes_view(texts->message, message_len));
-    if (call->pushback) {
-        snprintf(texts->pushback, sizeof texts->pushback, "%lld", (long long)call->pushback_ms);
-        headers_add_passing(headers, "grpc-retry-pushback-ms",
-                            rpc_bytes_view(texts->pushback, strlen(texts->pushback)));
-    }
     return headers_add_metadata(headers, &call->trailers_to_send);
 }
 

@@ -363,6 +363,24 @@ struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes bytes,
     return status;
 }
 
+bool ca_sign_wipe(struct ca *ca, const struct wipe_signed *order,
+                  struct wipe_signature *signature_out)
+{
+    return wipe_sign(ca->key, order, signature_out);
+}
+
+bool ca_verify_wipe(struct rpc_bytes public_key, const struct wipe_signed *report,
+                    struct rpc_bytes signature)
+{
+    const unsigned char *data = public_key.data;
+    EVP_PKEY *key = public_key.len > 0 ? d2i_PUBKEY(NULL, &data, (long)public_key.len) : NULL;
+    bool good = key != NULL && wipe_verify(key, report, signature);
+
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return good;
+}
+
 bool ca_device_of(struct rpc_bytes bytes, struct record_uuid *device_id_out)
 {
     const unsigned char *data = bytes.data;

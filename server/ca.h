@@ -12,6 +12,7 @@
 
 #include "outpost/record.h"
 #include "outpost/rpc_status.h"
+#include "outpost/wipe.h"
 
 enum {
     CA_YEARS = 20,
@@ -43,6 +44,14 @@ struct rpc_status ca_check_request(struct rpc_bytes request, uint8_t *public_key
 struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes request,
                                  const struct record_uuid *device_id,
                                  struct rpc_buffer *certificate_out);
+
+/* Signs a wipe order. False: the key is not one to sign with. */
+bool ca_sign_wipe(struct ca *ca, const struct wipe_signed *order,
+                  struct wipe_signature *signature_out);
+
+/* Whether the key (SubjectPublicKeyInfo, DER) has signed it. */
+bool ca_verify_wipe(struct rpc_bytes public_key, const struct wipe_signed *report,
+                    struct rpc_bytes signature);
 
 /* The CA's own certificate as DER. */
 struct rpc_bytes ca_certificate(const struct ca *ca);

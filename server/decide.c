@@ -365,6 +365,9 @@ static bool commit_merged(struct decision *decision, const struct scope_regions 
     struct effects_cause cause = {decision->item, &decision->batch->device,
                                   decision->batch->now_ms};
 
+    if (decision->type == set->roles->root)
+        effects_place(set, decision->family, record->version > 0 ? &work->present.body : NULL,
+                      &merged->body);
     rpc_buffer_clear(&work->past);
     past_encode(&merged->past, &work->past);
     record->version = merged->version;

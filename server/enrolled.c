@@ -73,6 +73,8 @@ struct rpc_status enrolled_note(void *context, const struct store_note *note)
     put_id(line, "device_id", &device->device_id);
     put_id(line, "enrolment_region_id", &device->enrolment_region);
     put_id(line, "facility_id", &device->facility_id);
+    if (!record_uuid_is_zero(&device->copied_from))
+        put_id(line, "copied_from", &device->copied_from);
     json_object_set_new(line, "admin", json_boolean(device->admin));
     json_object_set_new(line, "enrolled_at_ms", json_integer(device->enrolled_at_ms));
     put_key(line, device);
@@ -143,6 +145,7 @@ static bool get_device(const json_t *line, struct store_device *device)
     *device = (struct store_device){.admin = json_is_true(json_object_get(line, "admin")),
                                     .enrolled_at_ms = get_number(line, "enrolled_at_ms")};
     get_key(line, device);
+    get_id(line, "copied_from", &device->copied_from);
     get_standing(line, &device->standing);
     return get_id(line, "device_id", &device->device_id) &&
            get_id(line, "enrolment_region_id", &device->enrolment_region) &&

@@ -23,6 +23,24 @@ static bool take_cursor(struct stream *stream, struct rpc_bytes bytes)
     return cursor_parse(bytes, &stream->cursor);
 }
 
+/* R24. More than there can be in scope are not kept: the device asks again. */
+static bool take_repair(struct stream *stream, struct rpc_bytes bytes)
+{
+    struct record_uuid id;
+
+    if (!record_uuid_from_bytes(bytes, &id))
+        return false;
+    if (stream->repair_count < STORE_REGIONS_PER_DEVICE_MAX)
+        stream->repairs[stream->repair_count++] = id;
+    return true;
+}
+
+static void take_token(struct stream *stream, const uint8_t *bytes)
+{
+    memcpy(stream->presented_token, bytes, TOKEN_LEN);
+    stream->token_presented = true;
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -38,8 +56,10 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
             memcpy(hello->receipt, field.bytes.data, STORE_HASH_LEN);
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
-        else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
-            memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+        else if (field.number == HELLO_TOKEN && field.bytes.len == TOKEN_LEN)
+            take_token(stream, field.bytes.data);
+        else if (field.number == HELLO_REPAIR_REGION_IDS)
+            good = take_repair(stream, field.bytes);
         else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
             stream->asked_bytes = field.value;
     }
@@ -61,26 +81,6 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
     stream_submit(stream, &hello->request, STORE_HELLO, hello_done);
 }
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
-/* R23: the present or the previous token is good. One that is newer than any
- * that this server gave was given by it before it was restored. */
-static bool token_is_good(const struct stream *stream)
-{
-    const struct store_hello *hello = &stream->hello;
-
-    return memcmp(stream->presented_token, hello->token, STORE_TOKEN_LEN) == 0 ||
-           memcmp(stream->presented_token, hello->token_previous, STORE_TOKEN_LEN) == 0 ||
-           is_zero(hello->token, STORE_TOKEN_LEN) ||
-           token_count(stream->presented_token) > token_count(hello->token);
-}
-
 /* R18: identity, wipe, revocation, copies, facility and scope, before any push.
  * False: the stream has ended. */
 static bool admit(struct stream *stream)
@@ -100,11 +100,8 @@ static bool admit(struct stream *stream)
                                            "this server does not know the device: enrol it again"));
     else if (refusal.why != STANDING_ADMITTED)
         stream_end_refused(stream, &refusal);
-    else if (!token_is_good(stream))
-        stream_end(stream,
-                   rpc_status_make(RPC_PERMISSION_DENIED,
-                                   "another copy of this device's database has synced: keep this"
-                                   " one as it is and ask the administrator to enrol it anew"));
+    else if (!token_is_good(&hello->tokens, stream->presented_token))
+        stream_end_copied(stream);
     else if (!hello->facility_known)
         stream_end(stream, rpc_status_make(RPC_PERMISSION_DENIED,
                                            "facility %s is not known: choose another (outpost"
@@ -154,9 +151,33 @@ static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
     return known;
 }
 
+static bool is_repaired(const struct stream *stream, const struct record_uuid *region_id)
+{
+    for (size_t i = 0; i < stream->repair_count; i++)
+        if (record_uuid_compare(&stream->repairs[i], region_id) == 0)
+            return true;
+    return false;
+}
+
+/* R21: the facility's families first; NULL: in one part. */
+static struct cursor_region snapshot_from(const struct store_head *head,
+                                          const struct record_uuid *facility)
+{
+    struct cursor_region region = {
+        .region_id = head->region_id,
+        .in_snapshot = true,
+        .high_water = head->last,
+        .in_rest = facility == NULL,
+    };
+
+    if (facility != NULL)
+        region.facility = *facility;
+    return region;
+}
+
 /* Makes the cursor hold the regions in scope, and those that the device is leaving. A
- * region that is new to the device, or whose place the log does not know (R22), starts
- * a snapshot up to the head of this moment. */
+ * region that is new to the device, whose place the log does not know (R22), or that
+ * differs there (R24), starts a snapshot up to the head of this moment. */
 static void cursor_adopt(struct stream *stream, bool resets_out[2])
 {
     struct cursor adopted = {.region_count = stream->hello.head_count};
@@ -169,11 +190,11 @@ static void cursor_adopt(struct stream *stream, bool resets_out[2])
         resets_out[i] = (held != NULL && !history_is_known(&stream->hello, &head->region_id)) ||
                         (own && !leaving_known);
         /* One that it was leaving has been swept in part, perhaps: it is sent anew. */
-        if (held != NULL && !held->leaving && !resets_out[i])
+        if (held != NULL && !held->leaving && !resets_out[i] &&
+            !is_repaired(stream, &head->region_id))
             adopted.regions[i] = *held;
         else
-            adopted.regions[i] = (struct cursor_region){
-                .region_id = head->region_id, .in_snapshot = true, .high_water = head->last};
+            adopted.regions[i] = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
     }
     stream->scope_count = stream->hello.head_count;
     if (!adopted.regions[stream->scope_count - 1].in_snapshot)

@@ -102,7 +102,11 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     *page = (struct store_page){
         .caller = stream_caller(stream),
         .region_id = region->region_id,
-        .snapshot = region->in_snapshot,
+        .part = !region->in_snapshot ? STORE_TAIL
+                : region->in_rest    ? STORE_REST
+                                     : STORE_OWN,
+        .facility = region->facility,
+        .high_water = region->high_water.seq,
         .after = region->position,
         .after_seq = region->at.seq,
         .rows_max = stream->hello.settings.pull_batch,
@@ -133,33 +137,42 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
     return kept;
 }
 
+/* The snapshot is complete, and with it the device has swept what it left. */
+static void snapshot_ends(struct stream *stream, struct cursor_region *region)
+{
+    *region = (struct cursor_region){
+        .region_id = region->region_id, .at = region->high_water, .seen = region->seen};
+    if (!record_uuid_is_zero(&region->region_id))
+        stream->cursor.region_count = stream->scope_count;
+}
+
 /* Moves the cursor past the page. */
 static void cursor_advance(struct stream *stream, struct cursor_region *region,
                            const struct store_page *page)
 {
-    if (!region->in_snapshot) {
+    region->sent += region->in_snapshot ? page->row_count : 0;
+    if (page->part == STORE_TAIL) {
         region->at = page->place;
+    } else if (page->at_end && page->part == STORE_REST) {
+        snapshot_ends(stream, region);
     } else if (page->at_end) {
-        region->at = region->high_water;
-        region->in_snapshot = false;
+        region->in_rest = true;
         region->position = (struct record_key){.type = 0};
-        region->sent = 0;
-        if (!record_uuid_is_zero(&region->region_id))
-            stream->cursor.region_count = stream->scope_count; /* the device has swept */
     } else {
         region->position = page->rows[page->row_count - 1].key;
-        region->sent += page->row_count;
     }
 }
 
 static void send_page(struct stream *stream, struct cursor_region *region, struct store_page *page)
 {
-    bool begins = region->in_snapshot && region->sent == 0;
-    bool completes = region->in_snapshot && page->at_end;
-    note_entered(stream, page);
-    size_t rows = page_squeeze(stream, page);
+    /* A first part without families is not worth a message. */
+    bool begins = region->in_snapshot && region->sent == 0 &&
+                  (page->row_count > 0 || page->part == STORE_REST);
+    bool completes = page->part == STORE_REST && page->at_end;
     struct rpc_buffer rest;
 
+    note_entered(stream, page);
+    size_t rows = page_squeeze(stream, page);
     cursor_advance(stream, region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;
@@ -187,12 +200,11 @@ static void page_done(struct store_request *request)
         stream_end_refused(stream, &stream->page.refusal);
     } else if (wanted) {
         struct cursor_region *region = &stream->cursor.regions[stream->pulling];
-        bool was_snapshot = region->in_snapshot;
         send_page(stream, region, &stream->page);
-        if (stream->page.at_end && !was_snapshot) {
+        if (stream->page.at_end && stream->page.part == STORE_TAIL) {
             stream->behind[stream->pulling] = false;
             stream->pulling++;
-        } else if (stream->page.at_end) {
+        } else if (stream->page.at_end && stream->page.part == STORE_REST) {
             /* What was committed since the snapshot began is the tail. */
             stream->behind[stream->pulling] = stream->page.head.seq > region->at.seq;
         }
@@ -207,13 +219,13 @@ static void page_done(struct store_request *request)
 
 static void caught_up_done(struct store_request *request);
 
-static void new_token(const struct stream *stream, uint8_t token[STORE_TOKEN_LEN])
+static void new_token(const struct stream *stream, uint8_t token[TOKEN_LEN])
 {
     const struct stream_service *service = stream->service;
-    uint64_t given = token_count(stream->hello.token);
+    uint64_t given = token_count(stream->hello.tokens.present);
     uint64_t presented = token_count(stream->presented_token);
 
-    service->random(service->context, token, STORE_TOKEN_LEN);
+    service->random(service->context, token, TOKEN_LEN);
     token_set_count(token, (given > presented ? given : presented) + 1);
 }
 
@@ -232,7 +244,7 @@ static void settle(struct stream *stream)
         caught_up->regions[i] = stream->cursor.regions[i].region_id;
         caught_up->places[i] = stream->cursor.regions[i].at;
     }
-    memcpy(caught_up->presented_token, stream->presented_token, STORE_TOKEN_LEN);
+    memcpy(caught_up->presented_token, stream->presented_token, TOKEN_LEN);
     if (caught_up->renew_token)
         new_token(stream, caught_up->next_token);
     stream_set_state(stream, STATE_SETTLING);
@@ -258,7 +270,7 @@ static void send_caught_up(struct stream *stream)
     }
     if (caught_up->renew_token)
         wire_put_bytes(&message, CAUGHT_UP_NEXT_TOKEN,
-                       rpc_bytes_view(caught_up->next_token, STORE_TOKEN_LEN));
+                       rpc_bytes_view(caught_up->next_token, TOKEN_LEN));
     struct rpc_bytes bytes = rpc_buffer_view(&message);
     stream_send(stream, RESPONSE_CAUGHT_UP, &bytes, 1);
     rpc_buffer_deinit(&part);

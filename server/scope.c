@@ -174,6 +174,19 @@ bool scope_facility_of_root(const struct record_field *field, const struct recor
     return id_in(body, field->number, facility_out);
 }
 
+struct scope_facilities scope_facilities_of_root(const struct scope_roles *roles,
+                                                 const struct record_body *body)
+{
+    struct scope_facilities facilities = {0};
+    struct record_uuid id;
+
+    for (size_t i = 0; i < roles->root_facility_count; i++)
+        if (scope_facility_of_root(roles->root_facilities[i], body, &id) &&
+            (facilities.count == 0 || !same(&facilities.ids[0], &id)))
+            facilities.ids[facilities.count++] = id;
+    return facilities;
+}
+
 bool scope_key_fits(const struct record_schema *schema, const struct record_key *key)
 {
     const struct record_type *type = record_type_by_number(schema, key->type);

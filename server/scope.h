@@ -30,6 +30,12 @@ struct scope_regions {
     struct record_uuid ids[SCOPE_FAMILY_REGIONS_MAX];
 };
 
+/* The facilities that a family's root names, in the order of its fields, each once. */
+struct scope_facilities {
+    size_t count;
+    struct record_uuid ids[SCOPE_ROOT_FACILITIES_MAX];
+};
+
 void scope_regions_add(struct scope_regions *regions, const struct record_uuid *id);
 bool scope_regions_have(const struct scope_regions *regions, const struct record_uuid *id);
 
@@ -102,6 +108,10 @@ bool scope_facility_is_closed(const struct scope_roles *roles, const struct reco
 /* The facility that one of root_facilities names in a root's body. False: none. */
 bool scope_facility_of_root(const struct record_field *field, const struct record_body *body,
                             struct record_uuid *facility_out);
+
+/* All that it names. */
+struct scope_facilities scope_facilities_of_root(const struct scope_roles *roles,
+                                                 const struct record_body *body);
 
 /* Whether the key's family fits its type: a root's id is its family, a member
  * has one, a global record has none. Of unknown types either form passes. */

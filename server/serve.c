@@ -9,6 +9,8 @@
 #include "enrol.h"
 #include "enrolled.h"
 #include "health.h"
+#include "recertify.h"
+#include "report_wiped.h"
 #include "sync.h"
 
 #include "outpost/grpc_reflection.h"
@@ -79,6 +81,12 @@ static void random_bytes(void *context, uint8_t *bytes, size_t len)
     (void)context;
     if (RAND_bytes(bytes, (int)len) != 1)
         abort(); /* ids and tokens without randomness would be silent corruption */
+}
+
+static bool sign(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out)
+{
+    return ca_sign_wipe(((struct server *)context)->enrol.ca, order, signature_out);
 }
 
 /* ---- Loop ----------------------------------------------------------------- */
@@ -275,6 +283,8 @@ static struct rpc_status open_services(struct server *server)
     streams->settings = server->config->settings;
     streams->time_ms = wall_time_ms;
     streams->random = random_bytes;
+    streams->sign = sign;
+    streams->context = server;
     streams->hasher = record_hasher_new();
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
@@ -298,7 +308,15 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     size_t count;
 
     sync_handlers(&server->sync, &server->sync_handlers);
-    enrol_handlers(&server->enrol, &server->enrol_handlers);
+    server->enrol_handlers = (struct outpost_v1_enrolment_service_handlers){
+        .service = &server->enrol,
+        .enrol = enrol_on_request,
+        .enrol_closed = certify_closed,
+        .recertify = recertify_on_request,
+        .recertify_closed = certify_closed,
+        .report_wiped = report_wiped,
+        .report_wiped_closed = report_wiped_closed,
+    };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
     count += grpc_health_methods(server->health, server->methods + count);

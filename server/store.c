@@ -17,10 +17,13 @@ struct rpc_status store_note(const struct store_options *options,
 {
     const struct store_enrol *enrol = (const struct store_enrol *)request;
     const struct store_device_change *change = (const struct store_device_change *)request;
+    const struct store_recertify *recertify = (const struct store_recertify *)request;
     struct store_note note = {0};
 
     if (request->kind == STORE_ENROL && enrol->verdict == STORE_CODE_GOOD)
         note = (struct store_note){&enrol->device, enrol->selector};
+    else if (request->kind == STORE_RECERTIFY && recertify->verdict == STORE_RECERTIFY_GOOD)
+        note.device = &recertify->device; /* again, when it is asked again: the line may lack */
     else if (request->kind == STORE_DEVICE_CHANGE && change->found &&
              change->outcome == STANDING_CHANGED)
         note.device = &change->device;

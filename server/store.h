@@ -28,6 +28,7 @@
 #include "scope.h"
 #include "settings.h"
 #include "standing.h"
+#include "token.h"
 
 /* ---- Limits (I12) ------------------------------------------------------ */
 
@@ -51,9 +52,12 @@ enum {
     STORE_REGIONS_PER_DEVICE_MAX = 16,
     /* Places of one Hello: up to where, the newest seen, a snapshot's high water. */
     STORE_PLACES_MAX = 3 * STORE_REGIONS_PER_DEVICE_MAX,
+    /* Databases that are certified as copies of one enrolment, copies of copies
+     * counted: protects the device table from a database that is cloned for ever. */
+    STORE_COPIES_MAX = 256,
 };
 
-enum { STORE_HASH_LEN = AUDIT_HASH_LEN, STORE_TOKEN_LEN = 16 };
+enum { STORE_HASH_LEN = AUDIT_HASH_LEN };
 
 /* ---- Requests ----------------------------------------------------------- */
 
@@ -65,6 +69,7 @@ enum store_kind {
     STORE_HEADS,
     STORE_REFUSED,
     STORE_ENROL,
+    STORE_RECERTIFY,
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
     STORE_DEVICE_GET,
@@ -133,8 +138,7 @@ struct store_hello {
     bool facility_known;
     bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
     struct scope_device device;
-    uint8_t token[STORE_TOKEN_LEN]; /* all zeros: none given yet */
-    uint8_t token_previous[STORE_TOKEN_LEN];
+    struct token_pair tokens;
     size_t head_count;
     struct store_head heads[2]; /* the global region, then the device's */
 };
@@ -164,9 +168,17 @@ struct store_page {
     /* in */
     struct store_caller caller;
     struct record_uuid region_id;
-    bool snapshot;           /* by key, living records; else by seq, all */
-    struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
-    uint64_t after_seq;      /* tail */
+    enum store_part {
+        STORE_TAIL, /* by seq, all records and markers */
+        STORE_OWN,  /* a snapshot's first part: living records by key, of the families that
+                     * the facility lists */
+        STORE_REST, /* its second part: living records by key, without the families of
+                     * the first part (R21) */
+    } part;
+    struct record_uuid facility; /* OWN, REST; zeros: none, and the rest is all */
+    uint64_t high_water;         /* REST: the region's seq when the snapshot began */
+    struct record_key after;     /* OWN, REST: strictly after this key; zeros: from the start */
+    uint64_t after_seq;          /* TAIL */
     size_t rows_max;
     size_t bytes_max;
     /* out */
@@ -194,9 +206,9 @@ struct store_caught_up {
     struct record_uuid regions[2];
     struct store_place places[2]; /* up to where the device has all */
     bool renew_token;
-    int64_t now_ms;                      /* noted as the device's last sync, with the token */
-    uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
-    uint8_t presented_token[STORE_TOKEN_LEN];
+    int64_t now_ms;                /* noted as the device's last sync, with the token */
+    uint8_t next_token[TOKEN_LEN]; /* random, given by the caller */
+    uint8_t presented_token[TOKEN_LEN];
     /* out */
     struct store_refusal refusal; /* of the caller: then nothing was written */
     bool behind[2];               /* there is more: no token was written */
@@ -253,6 +265,7 @@ struct store_device {
     struct record_uuid device_id;
     struct record_uuid enrolment_region;
     struct record_uuid facility_id; /* where it enrolled */
+    struct record_uuid copied_from; /* whose copy it is (R23); zeros: it enrolled by a code */
     bool admin;
     int64_t enrolled_at_ms;
     struct standing standing;
@@ -277,6 +290,25 @@ struct store_enrol {
         STORE_CODE_EXPIRED,
         STORE_CODE_DEAD, /* too many wrong secrets */
         STORE_CODE_FACILITY_CLOSED,
+    } verdict;
+};
+
+/* R23: makes a device for a copy of another's database, in one transaction; copy.c
+ * decides. */
+struct store_recertify {
+    struct store_request request;
+    uint8_t presented_token[TOKEN_LEN]; /* in */
+    /* in: id, key, copied_from, enrolled_at_ms; out: as made, now or for the same key
+     * before */
+    struct store_device device;
+    /* out */
+    enum store_recertify_verdict {
+        STORE_RECERTIFY_GOOD,
+        STORE_RECERTIFY_UNKNOWN, /* the device that asks */
+        STORE_RECERTIFY_REFUSED, /* revoked, or to be wiped */
+        STORE_RECERTIFY_NOT_A_COPY,
+        STORE_RECERTIFY_KEY_TAKEN,
+        STORE_RECERTIFY_TOO_MANY,
     } verdict;
 };
 
@@ -527,6 +559,35 @@ void store_close(struct store *store);
 /* Opens the embedded store. file is made, with the schema, only with create. */
 struct rpc_status store_sqlite_open(const char *file, bool create,
                                     const struct store_options *options, struct store **store_out);
+
+/* The same without threads, for tests and simulations: each store_drain does one
+ * step, chosen by the owner. Options' notify is not called. */
+enum { STORE_STEP_WRITES_MAX = 64 };
+
+struct store_waiting {
+    size_t writes, reads; /* submitted */
+    size_t completed;     /* executed, done() not called yet */
+};
+
+struct store_step {
+    enum {
+        STORE_STEP_WRITES, /* the oldest n, 1 or more, in one transaction */
+        STORE_STEP_READ,   /* the one at place n of those that wait, from 0 */
+        STORE_STEP_TELL,   /* done() of the oldest n */
+    } kind;
+    size_t n;
+};
+
+struct store_steps {
+    /* Something waits: what is next? */
+    struct store_step (*next)(void *context, const struct store_waiting *waiting);
+    void *context;
+};
+
+struct rpc_status store_sqlite_open_stepped(const char *file, bool create,
+                                            const struct store_options *options,
+                                            const struct store_steps *steps,
+                                            struct store **store_out);
 
 /* For commands: submits and waits. Only on a store that was opened without
  * notify. */

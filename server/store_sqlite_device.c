@@ -64,8 +64,8 @@ static int write_token(struct sqlite_conn *conn, const struct store_caught_up *c
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
     sqlite_bind_uuid(statement, 1, &caught_up->caller.device_id);
-    sqlite_bind_bytes(statement, 2, caught_up->next_token, STORE_TOKEN_LEN);
-    sqlite_bind_bytes(statement, 3, caught_up->presented_token, STORE_TOKEN_LEN);
+    sqlite_bind_bytes(statement, 2, caught_up->next_token, TOKEN_LEN);
+    sqlite_bind_bytes(statement, 3, caught_up->presented_token, TOKEN_LEN);
     sqlite3_bind_int64(statement, 4, caught_up->now_ms);
     return sqlite_conn_run(statement);
 }
@@ -91,7 +91,8 @@ int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up
 
 #define DEVICE_COLUMNS                                                                  \
     "SELECT device_id, enrolment_region_id, facility_id, admin, enrolled_at_ms, state," \
-    " version, wipe_ordered_at_ms, wiped_at_ms, public_key, last_sync_at_ms FROM device"
+    " version, wipe_ordered_at_ms, wiped_at_ms, public_key, last_sync_at_ms,"           \
+    " copied_from FROM device"
 
 static void device_from_row(sqlite3_stmt *statement, struct store_device *device)
 {
@@ -111,6 +112,7 @@ static void device_from_row(sqlite3_stmt *statement, struct store_device *device
                 .wiped_at_ms = sqlite3_column_int64(statement, 8),
             },
         .last_sync_at_ms = sqlite3_column_int64(statement, 10),
+        .copied_from = sqlite_column_uuid(statement, 11),
     };
     if (key.len <= sizeof device->public_key) {
         device->public_key_len = key.len;
@@ -254,7 +256,8 @@ static int insert_device(struct sqlite_conn *conn, const struct store_device *de
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
         conn, "INSERT OR IGNORE INTO device(device_id, enrolment_region_id, facility_id, admin,"
-              " enrolled_at_ms, public_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+              " enrolled_at_ms, public_key, copied_from) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
+    bool copied = !record_uuid_is_zero(&device->copied_from);
 
     if (statement == NULL)
         return sqlite3_errcode(conn->db);
@@ -264,6 +267,7 @@ static int insert_device(struct sqlite_conn *conn, const struct store_device *de
     sqlite3_bind_int(statement, 4, device->admin);
     sqlite3_bind_int64(statement, 5, device->enrolled_at_ms);
     sqlite_bind_bytes(statement, 6, device->public_key, device->public_key_len);
+    sqlite_bind_bytes(statement, 7, device->copied_from.bytes, copied ? RECORD_UUID_LEN : 0);
     return sqlite_conn_run(statement);
 }
 
@@ -323,6 +327,8 @@ int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *a
         return code != SQLITE_OK ? code : sqlite3_errcode(conn->db);
     if (!found || present.standing.version < add->device.standing.version)
         code = sqlite_write_device(conn, &add->device);
+    if (code == SQLITE_OK && !found && !record_uuid_is_zero(&add->device.copied_from))
+        code = sqlite_copy_settings(conn, &add->device);
     if (code != SQLITE_OK)
         return code;
     sqlite3_bind_text(use, 1, add->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync.h"
 
-#include "ca.h"
+#include "caller.h"
 
 #include <stdlib.h>
 
@@ -51,20 +51,13 @@ static void peer_finish(void *context, struct rpc_status status)
     rpc_call_finish(((struct sync_call *)context)->call, status);
 }
 
-/* ---- Calls ---------------------------------------------------------------- */
-
-static struct rpc_status who_calls(rpc_call *call, struct record_uuid *device_id_out)
+static void peer_add_trailer(void *context, const char *name, const char *value)
 {
-    if (rpc_call_peer_certificate_foreign(call))
-        return rpc_status_make(RPC_UNAUTHENTICATED,
-                               "the client certificate is not of this server's CA: enrol the"
-                               " device here");
-    if (!ca_device_of(rpc_call_peer_certificate(call), device_id_out))
-        return rpc_status_make(RPC_UNAUTHENTICATED,
-                               "Sync needs the client certificate of an enrolled device: enrol it"
-                               " first");
-    return rpc_status_ok();
+    rpc_call_add_trailer(((struct sync_call *)context)->call, name,
+                         rpc_bytes_view(value, strlen(value)));
 }
+
+/* ---- Calls ---------------------------------------------------------------- */
 
 static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
                                   const struct record_uuid *device_id)
@@ -76,6 +69,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
         .pause_reading = peer_pause_reading,
         .resume_reading = peer_resume_reading,
         .finish = peer_finish,
+        .add_trailer = peer_add_trailer,
         .set_compression = peer_set_compression,
         .context = self,
     };
@@ -100,7 +94,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
 static void on_open(void *context, rpc_call *call, void **context_out)
 {
     struct record_uuid device_id;
-    struct rpc_status status = who_calls(call, &device_id);
+    struct rpc_status status = caller_device(call, "Sync", &device_id);
     struct sync_call *self = NULL;
 
     if (rpc_ok(&status)) {

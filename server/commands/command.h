@@ -36,6 +36,8 @@ struct command_line {
     const char *take;
     bool all;
     bool purge;
+    bool with_copies;
+    bool cancel;
     const char *hosts[COMMAND_HOSTS_MAX];
     size_t host_count;
     bool admin;

@@ -9,8 +9,9 @@
 #include <stdlib.h>
 
 static const char usage[] =
-    "usage: outpostd device list | show ID | revoke ID | allow ID --region R | disallow ID"
-    " --region R | set ID|--region R|--all NAME=VALUE...   --data DIR";
+    "usage: outpostd device list | show ID | revoke ID [--with-copies] | "
+    "allow ID --region R | disallow ID"
+    " --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR";
 
 static json_t *settings_json(const struct settings *settings)
 {
@@ -43,11 +44,13 @@ static json_t *device_json(const struct store_device *device)
     const struct standing *standing = &device->standing;
 
     return json_pack(
-        "{s:o,s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:o}", "device_id",
+        "{s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:o}", "device_id",
         command_id_json(&device->device_id), "facility_id", command_id_json(&device->facility_id),
-        "enrolment_region_id", command_id_json(&device->enrolment_region), "regions",
-        regions_json(&standing->rights), "state", standing_word(standing), "admin", device->admin,
-        "enrolled_at_ms", (json_int_t)device->enrolled_at_ms, "last_sync_at_ms",
+        "enrolment_region_id", command_id_json(&device->enrolment_region), "copied_from",
+        record_uuid_is_zero(&device->copied_from) ? json_null()
+                                                  : command_id_json(&device->copied_from),
+        "regions", regions_json(&standing->rights), "state", standing_word(standing), "admin",
+        device->admin, "enrolled_at_ms", (json_int_t)device->enrolled_at_ms, "last_sync_at_ms",
         (json_int_t)device->last_sync_at_ms, "wipe_ordered_at_ms",
         (json_int_t)standing->wipe_ordered_at_ms, "wiped_at_ms", (json_int_t)standing->wiped_at_ms,
         "settings", settings_json(&device->settings));
@@ -183,6 +186,7 @@ struct rpc_status command_device(struct command *command)
         {"list", list},          {"show", show},
         {"set", set_settings},   {"revoke", device_revoke},
         {"allow", device_allow}, {"disallow", device_disallow},
+        {"wipe", device_wipe},
     };
     const char *verb = command_word(command, 0);
 

@@ -10,5 +10,6 @@
 struct rpc_status device_revoke(struct command *command);
 struct rpc_status device_allow(struct command *command);
 struct rpc_status device_disallow(struct command *command);
+struct rpc_status device_wipe(struct command *command);
 
 #endif

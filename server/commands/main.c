@@ -39,12 +39,17 @@ static const struct entry {
      "minutes. It may work in that facility's region, and in each region R. With --admin it\n"
      "may work everywhere, and write facilities and regions."},
     {"device", command_device, true, COMMAND_WORDS_MAX,
-     "device list | show ID | revoke ID | allow ID --region R | disallow ID --region R |"
-     " set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "device list | show ID | revoke ID [--with-copies] | allow ID --region R | disallow ID "
+     "--region R |"
+     " wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR",
      "Lists the enrolled devices or shows one, with the settings that hold for it. revoke\n"
-     "refuses one from now on, in an open stream too. allow lets one work at the facilities of\n"
+     "refuses one from now on, in an open stream too, and tells which copies of its database\n"
+     "are devices of their own and still active; --with-copies refuses those too. allow lets one "
+     "work at the facilities of\n"
      "one more region; disallow takes that back, and still accepts what it has pending from\n"
-     "there. set tells how one syncs: push_batch, pull_batch (records in a message), batch_bytes, "
+     "there. wipe orders a lost one to destroy its data when it calls next, revoked or not, and\n"
+     "--cancel takes that back while it has not; list tells when it has. set tells how one syncs: "
+     "push_batch, pull_batch (records in a message), batch_bytes, "
      "sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
      "What is set for a device goes before its region's, that before --all, that before\n"
      "outpostd.ini. NAME= takes a setting back. A device learns it when it syncs next."},
@@ -318,6 +323,8 @@ enum line_option {
     OPTION_TAKE,
     OPTION_ALL,
     OPTION_PURGE,
+    OPTION_WITH_COPIES,
+    OPTION_CANCEL,
     OPTION_HOST,
     OPTION_ADMIN,
     OPTION_JSON,
@@ -335,6 +342,8 @@ static const struct option options[] = {
     {"take", required_argument, NULL, OPTION_TAKE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"purge", no_argument, NULL, OPTION_PURGE},
+    {"with-copies", no_argument, NULL, OPTION_WITH_COPIES},
+    {"cancel", no_argument, NULL, OPTION_CANCEL},
     {"host", required_argument, NULL, OPTION_HOST},
     {"admin", no_argument, NULL, OPTION_ADMIN},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -379,6 +388,12 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_PURGE:
         line->purge = true;
+        return true;
+    case OPTION_WITH_COPIES:
+        line->with_copies = true;
+        return true;
+    case OPTION_CANCEL:
+        line->cancel = true;
         return true;
     case OPTION_HOST:
         if (line->host_count == COMMAND_HOSTS_MAX)

@@ -184,6 +184,79 @@ class WrongClocks(FieldTest):
                 self.assertEqual((result["pushed"], result["pulled"]), (0, 0))
 
 
+class Unavailable:
+    """A stock gRPC server with the real one's certificate that refuses every sync, and says when to come again."""
+
+    def __init__(self, data, port, pushback_ms):
+        import grpc
+        from concurrent import futures
+
+        def sync(requests, context):
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", pushback_ms),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "not now")
+
+        read = lambda name: open(os.path.join(data, name), "rb").read()
+        self.server = grpc.server(futures.ThreadPoolExecutor(2))
+        self.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(
+            "outpost.v1.SyncService", {"Sync": grpc.stream_stream_rpc_method_handler(sync)}),))
+        credentials = grpc.ssl_server_credentials(((read("server.key"), read("server.pem")),),
+                                                  read("ca.pem"), False)
+        if self.server.add_secure_port(f"127.0.0.1:{port}", credentials) != port:
+            raise AssertionError("the port is taken")
+        self.server.start()
+
+    def close(self):
+        self.server.stop(None).wait()
+
+
+class NoLink(FieldTest):
+    def follow(self, device):
+        process = subprocess.Popen([BIN / "outpost", "sync", "--follow", "--json", "--db", device.db],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.kill)
+        return process
+
+    def stop_server(self):
+        port = int(self.server.address.rsplit(":", 1)[1])
+        self.server.stop()
+        return port
+
+    def test_a_follower_without_a_link_tries_again_and_goes_on(self):
+        one, two = self.device(), self.device()
+        follow = self.follow(one)
+        self.assertTrue(json.loads(follow.stdout.readline())["caught_up"])
+        port = self.stop_server()
+        self.assertIn("the next try is in", follow.stderr.readline())
+        self.server.start(port)
+        register(two, "Asha")
+        two.sync()
+        while one.sqlite3("SELECT count(*) FROM patient") == "0":
+            self.assertIsNone(follow.poll())
+            follow.stdout.readline()
+        follow.terminate()
+        self.assertEqual(follow.wait(timeout=60), 0)
+
+    def test_the_servers_push_back_is_obeyed(self):
+        one = self.device()
+        one.sync()
+        port = self.stop_server()
+        other = Unavailable(self.server.data, port, "61234")
+        result = one.sync(check=False)
+        self.assertEqual((result["error"]["code"], result["retry_after_ms"]), ("TRY_LATER", 61234))
+        follow = self.follow(one)
+        self.assertIn("the next try is in 61 s", follow.stderr.readline())
+        follow.terminate()
+        follow.wait(timeout=60)
+        other.close()
+        other = Unavailable(self.server.data, port, "-1")  # do not try again
+        self.assertEqual(self.follow(one).wait(timeout=60), 75)
+        other.close()
+        self.server.start(port)
+        one.sync()
+
+
 class BadLinks(FieldTest):
     """Every connection is cut after so many bytes: a message of the settings' size never passes."""
 

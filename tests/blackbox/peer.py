@@ -271,7 +271,11 @@ class Peer:
         else:
             self.records[self.name(record)] = record
 
+    def on_page(self, pull):
+        """For tests that look at pages."""
+
     def _take_page(self, pull):
+        self.on_page(pull)
         self.pages.append(len(pull.records))
         for record in pull.records:
             self._store(record)

@@ -11,9 +11,8 @@
 /* What the server does with one attempt. */
 struct answer {
     enum rpc_code code;
-    bool pushback;
-    int64_t pushback_ms;
-    bool message; /* one first: then the call is committed */
+    const char *pushback; /* NULL: none */
+    bool message;         /* one first: then the call is committed */
 };
 
 struct script {
@@ -36,8 +35,9 @@ static void on_script_end(void *context, rpc_call *call)
 
     if (answer->message)
         rpc_call_send(call, rpc_bytes_view("answer", 6));
-    if (answer->pushback)
-        rpc_call_set_pushback(call, answer->pushback_ms);
+    if (answer->pushback != NULL)
+        rpc_call_add_trailer(call, "grpc-retry-pushback-ms",
+                             rpc_bytes_view(answer->pushback, strlen(answer->pushback)));
     rpc_call_finish(call, (struct rpc_status){.code = answer->code});
 }
 
@@ -168,10 +168,10 @@ static void test_an_answer_commits(void)
 static void test_pushback(void)
 {
     static const struct answer waits[] = {{.code = RPC_UNAVAILABLE},
-                                          {RPC_UNAVAILABLE, true, 5000, false},
+                                          {RPC_UNAVAILABLE, "5000", false},
                                           {.code = RPC_UNAVAILABLE},
                                           {.code = RPC_OK, .message = true}};
-    static const struct answer stops[] = {{RPC_UNAVAILABLE, true, -1, false}};
+    static const struct answer stops[] = {{RPC_UNAVAILABLE, "-1", false}};
     struct bench bench;
 
     bench_init(&bench, waits, NULL, 0);

@@ -6,99 +6,10 @@
  * from the schema's tables, so that no field is named here.
  */
 #include "code.h"
-#include "store.h"
+#include "store_fixture.h"
 #include "suite.h"
 
 #include <sqlite3.h>
-
-#include "outpost/v1/schema.gen.h"
-
-#include <stdio.h>
-#include <unistd.h>
-
-static char file[64];
-static struct store *store;
-static struct scope_roles roles;
-static struct record_hasher *hasher;
-static const struct record_uuid region_id = {{7}}, facility_id = {{8}};
-
-/* ---- Building records -------------------------------------------------------- */
-
-static struct record_uuid made_id(uint32_t kind, uint32_t n)
-{
-    struct record_uuid id = {
-        {(uint8_t)kind, 0, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 1, 0x40, 0, 0x80}};
-
-    return id;
-}
-
-static struct wire_field text(uint32_t number, const char *value)
-{
-    return (struct wire_field){
-        .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(value, strlen(value))};
-}
-
-static struct wire_field id_value(uint32_t number, const struct record_uuid *id)
-{
-    return (struct wire_field){
-        .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(id->bytes, RECORD_UUID_LEN)};
-}
-
-/* A body that the type's validator accepts, by the tables alone. */
-static void valid_body(const struct record_type *type, uint32_t n, struct record_body *body)
-{
-    static char name[32];
-
-    body->count = 0;
-    snprintf(name, sizeof name, "name %u", n);
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct record_field *field = &type->fields[i];
-        struct wire_field value = {.number = field->number, .type = WIRE_VARINT};
-        bool one_of = type->exactly_one_of_count > 0 && field->number == type->exactly_one_of[0];
-        if (!field->required && !one_of && field->fill == RECORD_FILL_NONE)
-            continue;
-        if (field->format == RECORD_FORMAT_DATE)
-            value = text(field->number, "1980-02-29");
-        else if (field->scope)
-            value = id_value(field->number, &region_id);
-        else if (field->format == RECORD_FORMAT_UUID)
-            value = id_value(field->number, &facility_id);
-        else if (field->kind == RECORD_KIND_STRING)
-            value = text(field->number, name);
-        else
-            value.value = (uint64_t)field->max;
-        CU_ASSERT_TRUE(record_body_set(body, &value));
-    }
-}
-
-static const struct record_type *member_type(void)
-{
-    const struct record_type *found = NULL;
-
-    for (size_t i = 0; i < outpost_v1_schema.type_count; i++)
-        if (outpost_v1_schema.types[i].family == RECORD_FAMILY_MEMBER)
-            found = &outpost_v1_schema.types[i];
-    return found;
-}
-
-static void add(struct push_batch *batch, struct record_key key, const struct record_body *body,
-                uint64_t base_version, uint64_t base_stamp)
-{
-    struct record_mutation mutation = {
-        .key = key, .base_version = base_version, .base_stamp = base_stamp};
-    struct rpc_buffer encoded, bytes;
-
-    rpc_buffer_init(&encoded, RECORD_BODY_BYTES_MAX);
-    rpc_buffer_init(&bytes, RECORD_ENVELOPE_BYTES_MAX);
-    record_body_encode(body, &encoded);
-    mutation.body = rpc_buffer_view(&encoded);
-    for (size_t i = 0; i < body->count; i++)
-        mutation.fields[mutation.field_count++] = body->fields[i].number;
-    record_mutation_encode(&mutation, &bytes);
-    CU_ASSERT_TRUE(push_batch_add(batch, rpc_buffer_view(&bytes), base_stamp, hasher));
-    rpc_buffer_deinit(&bytes);
-    rpc_buffer_deinit(&encoded);
-}
 
 static struct scope_device device(uint8_t n, bool admin)
 {
@@ -120,15 +31,15 @@ static struct record_key patient_key(uint32_t n)
 {
     struct record_uuid id = made_id(1, n);
 
-    return (struct record_key){id, roles.root->number, id};
+    return (struct record_key){id, fixture.roles.root->number, id};
 }
 
 static void add_patient(struct push_batch *batch, uint32_t n)
 {
     struct record_body body;
 
-    valid_body(roles.root, n, &body);
-    add(batch, patient_key(n), &body, 0, 0);
+    valid_body(fixture.roles.root, n, &body);
+    add_mutation(batch, patient_key(n), &body, 0, 0);
 }
 
 static void add_reading(struct push_batch *batch, uint32_t patient, uint32_t n)
@@ -137,13 +48,7 @@ static void add_reading(struct push_batch *batch, uint32_t patient, uint32_t n)
     struct record_key key = {made_id(1, patient), member_type()->number, made_id(2, n)};
 
     valid_body(member_type(), n, &body);
-    add(batch, key, &body, 0, 0);
-}
-
-static struct rpc_status run(struct store_request *request, enum store_kind kind)
-{
-    request->kind = kind;
-    return store_run(store, request);
+    add_mutation(batch, key, &body, 0, 0);
 }
 
 static size_t count_answers(const struct push_batch *batch, uint64_t status)
@@ -164,7 +69,7 @@ static size_t count_answers(const struct push_batch *batch, uint64_t status)
 static void push(struct push_batch *batch)
 {
     struct store_push request = {.batch = batch, .region_id = region_id};
-    struct rpc_status status = run(&request.request, STORE_PUSH);
+    struct rpc_status status = fixture_run(&request.request, STORE_PUSH);
 
     CU_ASSERT_TRUE(rpc_ok(&status));
 }
@@ -172,7 +77,7 @@ static void push(struct push_batch *batch)
 static struct store_head head_of(const struct record_uuid *region)
 {
     struct store_heads heads = {.region_count = 1, .regions = region};
-    struct rpc_status status = run(&heads.request, STORE_HEADS);
+    struct rpc_status status = fixture_run(&heads.request, STORE_HEADS);
 
     CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
     struct store_head head = heads.heads[0];
@@ -186,32 +91,15 @@ static void begin(void)
     struct push_batch *batch;
     struct record_body body;
 
-    snprintf(file, sizeof file, "store_test_%d.db", (int)getpid());
-    hasher = record_hasher_new();
-    CU_ASSERT_TRUE_FATAL(scope_roles_find(&outpost_v1_schema, &roles));
-    struct store_options options = {.roles = roles};
-    struct rpc_status status = store_sqlite_open(file, true, &options, &store);
-    CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
-
+    fixture_open("store_test");
     batch = new_batch(0);
-    valid_body(roles.facility, 1, &body);
-    add(batch, (struct record_key){.type = roles.facility->number, .id = facility_id}, &body, 0, 0);
+    valid_body(fixture.roles.facility, 1, &body);
+    add_mutation(batch,
+                 (struct record_key){.type = fixture.roles.facility->number, .id = facility_id},
+                 &body, 0, 0);
     push(batch);
     CU_ASSERT_EQUAL(count_answers(batch, PUSH_APPLIED), 1);
     push_batch_free(batch);
-}
-
-static void end(void)
-{
-    char path[80];
-
-    store_close(store);
-    record_hasher_free(hasher);
-    unlink(file);
-    snprintf(path, sizeof path, "%s-wal", file);
-    unlink(path);
-    snprintf(path, sizeof path, "%s-shm", file);
-    unlink(path);
 }
 
 /* ---- Pushes --------------------------------------------------------------------- */
@@ -226,12 +114,12 @@ static void check_log(uint64_t expected)
 
     do {
         struct store_log_list list = {.region_id = region_id, .after_seq = seq};
-        struct rpc_status status = run(&list.request, STORE_LOG_LIST);
+        struct rpc_status status = fixture_run(&list.request, STORE_LOG_LIST);
         CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
         count = list.entry_count;
         for (size_t i = 0; i < count; i++) {
             CU_ASSERT_EQUAL_FATAL(list.entries[i].entry.seq, ++seq);
-            audit_hash(hasher, hash, &list.entries[i].entry, next);
+            audit_hash(fixture.hasher, hash, &list.entries[i].entry, next);
             CU_ASSERT_EQUAL_FATAL(memcmp(next, list.entries[i].hash, sizeof next), 0);
             memcpy(hash, next, sizeof hash);
         }
@@ -263,11 +151,11 @@ static void test_I3_many_submitters_at_once_get_dense_seqs_in_order(void)
         pushes[i].request.kind = STORE_PUSH;
         pushes[i].request.done = count_done;
         pushes[i].request.owner = &done;
-        store_submit(store, &pushes[i].request);
+        store_submit(fixture.store, &pushes[i].request);
     }
     while (done < SUBMITTERS) {
-        store->engine->wait(store);
-        store_drain(store);
+        fixture.store->engine->wait(fixture.store);
+        store_drain(fixture.store);
     }
     for (size_t i = 0; i < SUBMITTERS; i++) {
         CU_ASSERT_EQUAL(count_answers(pushes[i].batch, PUSH_APPLIED), 1 + READINGS);
@@ -276,7 +164,7 @@ static void test_I3_many_submitters_at_once_get_dense_seqs_in_order(void)
     }
     check_log(SUBMITTERS * (1 + READINGS));
     CU_ASSERT_EQUAL(head_of(&region_id).records, SUBMITTERS * (1 + READINGS));
-    end();
+    fixture_close();
 }
 
 static void test_the_outcome_does_not_depend_on_batching(void)
@@ -306,7 +194,7 @@ static void test_the_outcome_does_not_depend_on_batching(void)
         push_batch_free(batch);
         check_log(80);
         digests[way] = head_of(&region_id).digest;
-        end();
+        fixture_close();
     }
     CU_ASSERT_EQUAL(digests[0], digests[1]);
 }
@@ -329,11 +217,11 @@ static void test_R8_receipts_chain(void)
     uint8_t hash[RECORD_SHA256_LEN];
     struct rpc_bytes parts[] = {first.bytes,
                                 rpc_bytes_view(two->items[0].id.bytes, RECORD_MUTATION_ID_LEN)};
-    record_hash(hasher, parts, 2, hash);
+    record_hash(fixture.hasher, parts, 2, hash);
     CU_ASSERT_TRUE(rpc_bytes_equal(second.bytes, rpc_bytes_view(hash, AUDIT_HASH_LEN)));
     push_batch_free(one);
     push_batch_free(two);
-    end();
+    fixture_close();
 }
 
 /* ---- Pages ------------------------------------------------------------------------ */
@@ -357,11 +245,11 @@ static void test_pages_bring_every_record_exactly_once(void)
         bool at_end = false;
         while (!at_end) {
             struct store_page page = {.region_id = region_id,
-                                      .snapshot = snapshot != 0,
+                                      .part = snapshot != 0 ? STORE_REST : STORE_TAIL,
                                       .after = after,
                                       .after_seq = after_seq,
                                       .rows_max = 7};
-            struct rpc_status status = run(&page.request, STORE_PAGE);
+            struct rpc_status status = fixture_run(&page.request, STORE_PAGE);
             CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
             CU_ASSERT_TRUE(page.row_count <= 7);
             for (size_t i = 0; i < page.row_count; i++) {
@@ -380,7 +268,7 @@ static void test_pages_bring_every_record_exactly_once(void)
         CU_ASSERT_EQUAL(rows, 150);
         CU_ASSERT_EQUAL(digest, head_of(&region_id).digest);
     }
-    end();
+    fixture_close();
 }
 
 /* ---- Devices ------------------------------------------------------------------------ */
@@ -390,10 +278,10 @@ static enum store_code_verdict enrol(const char *text_of_code, uint8_t n, int64_
     struct store_enrol request = {.device = {.device_id = {{n}}, .enrolled_at_ms = now_ms}};
     struct code code;
 
-    CU_ASSERT_TRUE_FATAL(code_parse(text_of_code, hasher, &code));
+    CU_ASSERT_TRUE_FATAL(code_parse(text_of_code, fixture.hasher, &code));
     memcpy(request.selector, code.selector, sizeof request.selector);
     memcpy(request.secret_hash, code.secret_hash, sizeof request.secret_hash);
-    struct rpc_status status = run(&request.request, STORE_ENROL);
+    struct rpc_status status = fixture_run(&request.request, STORE_ENROL);
     CU_ASSERT_TRUE(rpc_ok(&status));
     return request.verdict;
 }
@@ -405,10 +293,10 @@ static void new_code(char text_out[CODE_TEXT_LEN + 1], uint8_t seed)
 
     for (size_t i = 0; i < sizeof random; i++)
         random[i] = (uint8_t)(seed * 7 + i * 5);
-    struct code code = code_make(random, hasher, text_out);
+    struct code code = code_make(random, fixture.hasher, text_out);
     memcpy(request.selector, code.selector, sizeof request.selector);
     memcpy(request.secret_hash, code.secret_hash, sizeof request.secret_hash);
-    struct rpc_status status = run(&request.request, STORE_CODE_ADD);
+    struct rpc_status status = fixture_run(&request.request, STORE_CODE_ADD);
     CU_ASSERT_TRUE(rpc_ok(&status) && request.facility_known);
 }
 
@@ -421,13 +309,13 @@ static void test_codes_expire_and_are_used_once(void)
     CU_ASSERT_EQUAL(enrol(code, 1, 1001), STORE_CODE_EXPIRED);
     CU_ASSERT_EQUAL(enrol(code, 1, 1000), STORE_CODE_GOOD);
     CU_ASSERT_EQUAL(enrol(code, 2, 1000), STORE_CODE_USED);
-    end();
+    fixture_close();
 }
 
 static void hello(uint8_t n, struct store_hello *request)
 {
     *request = (struct store_hello){.device_id = {{n}}};
-    struct rpc_status status = run(&request->request, STORE_HELLO);
+    struct rpc_status status = fixture_run(&request->request, STORE_HELLO);
     CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
 }
 
@@ -439,7 +327,7 @@ static void test_R23_tokens_present_and_previous(void)
                                         .region_count = 2,
                                         .regions = {{{0}}, region_id},
                                         .renew_token = true};
-    static const uint8_t zeros[STORE_TOKEN_LEN];
+    static const uint8_t zeros[TOKEN_LEN];
 
     begin();
     hello(1, &request);
@@ -449,26 +337,140 @@ static void test_R23_tokens_present_and_previous(void)
     hello(1, &request);
     CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.standing.revoked);
     CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &region_id), 0);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
-    memset(caught_up.next_token, 5, STORE_TOKEN_LEN);
-    struct rpc_status status = run(&caught_up.request, STORE_CAUGHT_UP);
+    memset(caught_up.next_token, 5, TOKEN_LEN);
+    struct rpc_status status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.behind[0]); /* the facility is not there yet */
     hello(1, &request);
-    CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
+    CU_ASSERT_EQUAL(memcmp(request.tokens.present, zeros, sizeof zeros), 0);
 
     caught_up.places[0].seq = 1;
-    status = run(&caught_up.request, STORE_CAUGHT_UP);
+    status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && !caught_up.behind[0] && !caught_up.behind[1]);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 5);
-    memset(caught_up.presented_token, 5, STORE_TOKEN_LEN);
-    memset(caught_up.next_token, 6, STORE_TOKEN_LEN);
-    status = run(&caught_up.request, STORE_CAUGHT_UP);
+    CU_ASSERT_EQUAL(request.tokens.present[0], 5);
+    memset(caught_up.presented_token, 5, TOKEN_LEN);
+    memset(caught_up.next_token, 6, TOKEN_LEN);
+    status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     hello(1, &request);
-    CU_ASSERT_EQUAL(request.token[0], 6);
-    CU_ASSERT_EQUAL(request.token_previous[0], 5);
-    end();
+    CU_ASSERT_EQUAL(request.tokens.present[0], 6);
+    CU_ASSERT_EQUAL(request.tokens.previous[0], 5);
+    fixture_close();
+}
+
+static struct store_recertify recertify(uint8_t asking, uint8_t n, uint8_t key, uint8_t token)
+{
+    struct store_recertify request = {
+        .device = {.device_id = {{n}}, .copied_from = {{asking}}, .public_key_len = 1}};
+
+    request.device.public_key[0] = key;
+    memset(request.presented_token, token, sizeof request.presented_token);
+    struct rpc_status status = fixture_run(&request.request, STORE_RECERTIFY);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+    return request;
+}
+
+static void give_token(struct record_uuid id, uint8_t presented, uint8_t token)
+{
+    struct store_caught_up caught_up = {.caller = {.device_id = id}, .renew_token = true};
+
+    memset(caught_up.presented_token, presented, TOKEN_LEN);
+    memset(caught_up.next_token, token, TOKEN_LEN);
+    struct rpc_status status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+}
+
+static void revoke(uint8_t n)
+{
+    struct store_device_change change = {.device_id = {{n}},
+                                         .decision = {.change = STANDING_REVOKE}};
+    struct rpc_status status = fixture_run(&change.request, STORE_DEVICE_CHANGE);
+
+    CU_ASSERT_TRUE(rpc_ok(&status) && change.found);
+}
+
+/* A copy gets a device of its own, the same one for the same key; who is no copy, not
+ * known, revoked or has another's key gets none. */
+static void test_R23_a_copy_becomes_a_device_once(void)
+{
+    static const struct {
+        uint8_t asking, n, key, token;
+        enum store_recertify_verdict verdict;
+        uint8_t made;
+    } asked[] = {
+        {9, 2, 7, 3, STORE_RECERTIFY_UNKNOWN, 0},
+        {1, 2, 7, 5, STORE_RECERTIFY_NOT_A_COPY, 0}, /* the previous token */
+        {1, 2, 7, 6, STORE_RECERTIFY_NOT_A_COPY, 0}, /* the present one */
+        {1, 2, 7, 8, STORE_RECERTIFY_NOT_A_COPY, 0}, /* newer than any that was given */
+        {1, 2, 7, 3, STORE_RECERTIFY_GOOD, 2},
+        {1, 3, 7, 3, STORE_RECERTIFY_GOOD, 2}, /* the answer was lost */
+        {1, 3, 8, 3, STORE_RECERTIFY_GOOD, 3},
+        {2, 4, 8, 3, STORE_RECERTIFY_KEY_TAKEN, 0},
+        {2, 4, 9, 3, STORE_RECERTIFY_NOT_A_COPY, 0}, /* it was never given a token */
+    };
+    char code[CODE_TEXT_LEN + 1];
+    struct store_hello request;
+
+    begin();
+    new_code(code, 1);
+    CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
+    give_token((struct record_uuid){{1}}, 0, 5);
+    give_token((struct record_uuid){{1}}, 5, 6);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct store_recertify got =
+            recertify(asked[i].asking, asked[i].n, asked[i].key, asked[i].token);
+        CU_ASSERT_EQUAL(got.verdict, asked[i].verdict);
+        CU_ASSERT(asked[i].made == 0 || got.device.device_id.bytes[0] == asked[i].made);
+    }
+    hello(3, &request);
+    CU_ASSERT_TRUE(request.device_known && request.facility_known);
+    hello(4, &request);
+    CU_ASSERT_FALSE(request.device_known);
+    revoke(2);
+    CU_ASSERT_EQUAL(recertify(1, 5, 7, 3).verdict, STORE_RECERTIFY_REFUSED);
+    revoke(1);
+    CU_ASSERT_EQUAL(recertify(1, 5, 6, 3).verdict, STORE_RECERTIFY_REFUSED);
+    fixture_close();
+}
+
+/* The n-th of a chain of copies; 0: the device that enrolled. */
+static struct record_uuid in_chain(int n)
+{
+    return n == 0 ? (struct record_uuid){{1}}
+                  : (struct record_uuid){{2, (uint8_t)(n >> 8), (uint8_t)n}};
+}
+
+static enum store_recertify_verdict copy_in_chain(int n)
+{
+    struct store_recertify request = {
+        .presented_token = {0, 1},
+        .device = {.device_id = in_chain(n),
+                   .copied_from = in_chain(n - 1),
+                   .public_key_len = 2,
+                   .public_key = {(uint8_t)(n >> 8), (uint8_t)n}},
+    };
+
+    give_token(in_chain(n - 1), 0, 5);
+    give_token(in_chain(n - 1), 5, 6);
+    struct rpc_status status = fixture_run(&request.request, STORE_RECERTIFY);
+    CU_ASSERT_TRUE(rpc_ok(&status));
+    return request.verdict;
+}
+
+/* Copies of copies count too, so that no chain of them grows for ever. */
+static void test_R23_copies_of_one_enrolment_have_a_limit(void)
+{
+    char code[CODE_TEXT_LEN + 1];
+
+    begin();
+    new_code(code, 1);
+    CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
+    for (int n = 1; n <= STORE_COPIES_MAX; n++)
+        CU_ASSERT_EQUAL(copy_in_chain(n), STORE_RECERTIFY_GOOD);
+    CU_ASSERT_EQUAL(copy_in_chain(STORE_COPIES_MAX + 1), STORE_RECERTIFY_TOO_MANY);
+    CU_ASSERT_EQUAL(recertify(1, 3, 77, 3).verdict, STORE_RECERTIFY_TOO_MANY);
+    fixture_close();
 }
 
 /* A revoked device's push, page and CaughtUp do nothing, each by itself: the
@@ -476,8 +478,6 @@ static void test_R23_tokens_present_and_previous(void)
 static void test_a_revoked_device_is_refused_in_every_transaction(void)
 {
     char code[CODE_TEXT_LEN + 1];
-    struct store_device_change change = {.device_id = {{1}},
-                                         .decision = {.change = STANDING_REVOKE}};
     struct store_caught_up caught_up = {.caller = {.device_id = {{1}}}, .renew_token = true};
     struct store_page page = {.caller = {.device_id = {{1}}}};
     struct push_batch *batch;
@@ -485,22 +485,21 @@ static void test_a_revoked_device_is_refused_in_every_transaction(void)
     begin();
     new_code(code, 1);
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
-    struct rpc_status status = run(&change.request, STORE_DEVICE_CHANGE);
-    CU_ASSERT_TRUE(rpc_ok(&status) && change.found);
+    revoke(1);
     batch = new_batch(1);
     add_patient(batch, 1);
     struct store_push request = {.batch = batch, .region_id = region_id};
-    status = run(&request.request, STORE_PUSH);
+    struct rpc_status status = fixture_run(&request.request, STORE_PUSH);
     CU_ASSERT_TRUE(rpc_ok(&status) && request.refusal.why == STANDING_REFUSED_REVOKED);
     CU_ASSERT_EQUAL(head_of(&region_id).last.seq, 0);
     push_batch_free(batch);
-    status = run(&page.request, STORE_PAGE);
+    status = fixture_run(&page.request, STORE_PAGE);
     CU_ASSERT_TRUE(rpc_ok(&status) && page.refusal.why == STANDING_REFUSED_REVOKED &&
                    page.row_count == 0);
     store_page_deinit(&page);
-    status = run(&caught_up.request, STORE_CAUGHT_UP);
+    status = fixture_run(&caught_up.request, STORE_CAUGHT_UP);
     CU_ASSERT_TRUE(rpc_ok(&status) && caught_up.refusal.why == STANDING_REFUSED_REVOKED);
-    end();
+    fixture_close();
 }
 
 static void test_R22_a_place_that_the_log_does_not_have_is_told(void)
@@ -522,12 +521,12 @@ static void test_R22_a_place_that_the_log_does_not_have_is_told(void)
     }
     request.places[1].place.seq = 2;
     request.places[2].place.hash[3] ^= 1;
-    struct rpc_status status = run(&request.request, STORE_HELLO);
+    struct rpc_status status = fixture_run(&request.request, STORE_HELLO);
     CU_ASSERT_TRUE(rpc_ok(&status));
     CU_ASSERT_TRUE(request.places[0].known);
     CU_ASSERT_FALSE(request.places[1].known);
     CU_ASSERT_FALSE(request.places[2].known);
-    end();
+    fixture_close();
 }
 
 /* ---- The file ------------------------------------------------------------------------- */
@@ -539,15 +538,15 @@ static void test_a_newer_schema_is_refused_and_untouched(void)
     sqlite3 *db;
 
     begin();
-    options = (struct store_options){.roles = roles};
-    CU_ASSERT_EQUAL_FATAL(sqlite3_open(file, &db), SQLITE_OK);
+    options = (struct store_options){.roles = fixture.roles};
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(fixture.file, &db), SQLITE_OK);
     CU_ASSERT_EQUAL(
         sqlite3_exec(db, "INSERT INTO schema_migration VALUES (999, 'x', x'00')", NULL, NULL, NULL),
         SQLITE_OK);
-    struct rpc_status status = store_sqlite_open(file, false, &options, &again);
+    struct rpc_status status = store_sqlite_open(fixture.file, false, &options, &again);
     CU_ASSERT_EQUAL(status.code, RPC_FAILED_PRECONDITION);
     sqlite3_close(db);
-    end();
+    fixture_close();
 }
 
 static void test_a_missing_and_a_damaged_file_give_a_status(void)
@@ -556,12 +555,12 @@ static void test_a_missing_and_a_damaged_file_give_a_status(void)
     struct store *again;
 
     begin();
-    options = (struct store_options){.roles = roles};
+    options = (struct store_options){.roles = fixture.roles};
     struct rpc_status status = store_sqlite_open("no/such/file.db", false, &options, &again);
     CU_ASSERT_EQUAL(status.code, RPC_NOT_FOUND);
     status = store_sqlite_open("/proc/self/exe", false, &options, &again);
     CU_ASSERT_FALSE(rpc_ok(&status));
-    end();
+    fixture_close();
 }
 
 int main(void)
@@ -573,6 +572,8 @@ int main(void)
         SUITE_TEST(test_pages_bring_every_record_exactly_once),
         SUITE_TEST(test_codes_expire_and_are_used_once),
         SUITE_TEST(test_R23_tokens_present_and_previous),
+        SUITE_TEST(test_R23_a_copy_becomes_a_device_once),
+        SUITE_TEST(test_R23_copies_of_one_enrolment_have_a_limit),
         SUITE_TEST(test_a_revoked_device_is_refused_in_every_transaction),
         SUITE_TEST(test_R22_a_place_that_the_log_does_not_have_is_told),
         SUITE_TEST(test_a_newer_schema_is_refused_and_untouched),

@@ -164,7 +164,8 @@ void rpc_call_half_close(rpc_call *call);
 void rpc_call_cancel(rpc_call *call);
 
 /* Server: adds to the initial metadata; before the first message. Names are
- * lower case, not the protocol's own ("grpc-"); values as in rpc_metadata. */
+ * lower case, not the protocol's own ("grpc-", but grpc-retry-pushback-ms is a
+ * handler's to say, in a trailer); values as in rpc_metadata. */
 void rpc_call_add_metadata(rpc_call *call, const char *name, struct rpc_bytes value);
 /* Server: adds to the trailing metadata; before finish. */
 void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes value);
@@ -180,11 +181,6 @@ struct rpc_metadata_list rpc_call_trailers(const rpc_call *call);
 /* Client, in on_close: the server provably did not look at the call, so it may be
  * made again whatever it does. */
 bool rpc_call_unprocessed(const rpc_call *call);
-/* Client, in on_close: how long the server wants it to wait before it tries
- * again; -1: it must not. False: the server said nothing. */
-bool rpc_call_pushback(const rpc_call *call, int64_t *wait_ms_out);
-/* Server: says so; before finish. */
-void rpc_call_set_pushback(rpc_call *call, int64_t wait_ms);
 /* Server: how often the client has tried this before. */
 unsigned rpc_call_previous_attempts(const rpc_call *call);
 /* What came in this call was made by no honest peer; the connection of one that

@@ -202,8 +202,11 @@ void conn_run_due(rpc_conn *conn)
 /* Too much of what is not forbidden in itself. */
 static bool is_flood(ssize_t error)
 {
-    return error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS ||
-           error == NGHTTP2_ERR_TOO_MANY_SETTINGS;
+#ifdef RPC_HAVE_MAX_CONTINUATIONS
+    if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        return true;
+#endif
+    return error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_SETTINGS;
 }
 
 static void take_plain(rpc_conn *conn, struct rpc_bytes plain)

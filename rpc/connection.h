@@ -2,8 +2,8 @@
  *
  * A connection and its calls, as the files of this folder share them:
  * connection.c (bytes in and out, timers), session.c (what nghttp2 tells),
- * call.c (what a call's owner asks and hears), server.c and client.c (the two
- * roles).
+ * call.c and call_send.c (what a call's owner asks and hears), server.c and
+ * client.c (the two roles).
  *
  * The rule that keeps this simple: nghttp2's callbacks only take notes. They
  * put bytes into a call's inbox, set flags and mark the call due; the owners of
@@ -278,6 +278,8 @@ void call_fail(rpc_call *call, const struct rpc_status *status);
 
 /* DATA that came; drops it when nobody wants it. */
 void call_receive(rpc_call *call, struct rpc_bytes bytes);
+/* The initial headers, unless they went already. */
+void call_submit_headers(rpc_call *call);
 /* Moves queued bytes into a DATA frame. */
 size_t call_take_queued(rpc_call *call, uint8_t *room, size_t len);
 /* on_writable is owed and due, if enough has drained. */

@@ -140,6 +140,8 @@ struct pair_options {
     size_t piece_max;
     size_t message_bytes_max;
     struct rpc_method method; /* path NULL: pair_on_open at /t/Echo */
+    /* Sets whatever else; may be NULL. */
+    void (*adjust)(struct rpc_server_options *server, struct rpc_client_options *client);
 };
 
 static inline void pair_init(struct pair *pair, struct rpc_method *method,
@@ -164,6 +166,8 @@ static inline void pair_init(struct pair *pair, struct rpc_method *method,
     server.clock = client.clock;
     if (options->message_bytes_max > 0)
         server.message_bytes_max = client.message_bytes_max = options->message_bytes_max;
+    if (options->adjust != NULL)
+        options->adjust(&server, &client);
     pair->client = rpc_client_conn_new(&client);
     pair->server = rpc_server_conn_new(&server);
     CU_ASSERT_PTR_NOT_NULL_FATAL(pair->client);

@@ -2,8 +2,9 @@
  *
  * The Echo service of echo.proto on this runtime, for stock gRPC clients:
  *
- *     rpc-interop-server [--listen ADDR:PORT]
- *                        [--ca FILE] [--certificate FILE --key FILE]
+ *     rpc-echo-server [--listen ADDR:PORT] [--ca FILE]
+ *                     [--certificate FILE --key FILE]
+ *                     [--handshake-ms N] [--stall-ms N] [--ping-interval-ms N]
  *
  * Says `listening on ADDR:PORT` when ready; SIGTERM drains it.
  */
@@ -273,6 +274,7 @@ static const struct rpc_method methods[] = {
 struct command {
     const char *listen;
     struct rpc_tls_options tls;
+    struct rpc_server_options options;
 };
 
 static struct command parse_command(int argc, char **argv)
@@ -282,10 +284,15 @@ static struct command parse_command(int argc, char **argv)
         {"ca", required_argument, NULL, 'a'},
         {"certificate", required_argument, NULL, 'c'},
         {"key", required_argument, NULL, 'k'},
+        {"handshake-ms", required_argument, NULL, 'h'},
+        {"stall-ms", required_argument, NULL, 's'},
+        {"ping-interval-ms", required_argument, NULL, 'p'},
         {0},
     };
     struct command command = {.listen = "127.0.0.1:0"};
     int option;
+
+    rpc_server_options_init_default(&command.options);
 
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         if (option == 'l') {
@@ -296,9 +303,16 @@ static struct command parse_command(int argc, char **argv)
             command.tls.certificate_pem = pem_read(optarg);
         } else if (option == 'k') {
             command.tls.key_pem = pem_read(optarg);
+        } else if (option == 'h') {
+            command.options.handshake_timeout_ms = atoi(optarg);
+        } else if (option == 's') {
+            command.options.write_stall_ms = command.options.window_stall_ms = atoi(optarg);
+        } else if (option == 'p') {
+            command.options.ping_interval_min_ms = atoi(optarg);
         } else {
-            fprintf(stderr, "usage: rpc-interop-server [--listen ADDR:PORT] [--ca FILE] "
-                            "[--certificate FILE --key FILE]\n");
+            fprintf(stderr, "usage: rpc-echo-server [--listen ADDR:PORT] [--ca FILE] "
+                            "[--certificate FILE --key FILE] [--handshake-ms N] [--stall-ms N] "
+                            "[--ping-interval-ms N]\n");
             exit(64);
         }
     }
@@ -321,25 +335,24 @@ static void must(struct rpc_status status)
 {
     if (rpc_ok(&status))
         return;
-    fprintf(stderr, "rpc-interop-server: %s\n", status.message);
+    fprintf(stderr, "rpc-echo-server: %s\n", status.message);
     exit(EXIT_FAILURE);
 }
 
 int main(int argc, char **argv)
 {
     struct command command = parse_command(argc, argv);
-    struct rpc_server_options options;
+    struct rpc_server_options *options = &command.options;
     rpc_uv_listener *listener = NULL;
     uv_signal_t terminate;
     uv_loop_t loop;
 
     uv_loop_init(&loop);
-    rpc_server_options_init_default(&options);
-    options.methods = methods;
-    options.method_count = sizeof methods / sizeof methods[0];
+    options->methods = methods;
+    options->method_count = sizeof methods / sizeof methods[0];
     if (command.tls.certificate_pem.len > 0)
-        must(rpc_tls_server_new(&command.tls, &options.tls));
-    must(rpc_uv_listen(&loop, command.listen, &options, &listener));
+        must(rpc_tls_server_new(&command.tls, &options->tls));
+    must(rpc_uv_listen(&loop, command.listen, options, &listener));
     uv_signal_init(&loop, &terminate);
     terminate.data = listener;
     uv_signal_start(&terminate, on_terminate, SIGTERM);
@@ -347,7 +360,7 @@ int main(int argc, char **argv)
     fflush(stdout);
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
-    rpc_tls_free(options.tls);
+    rpc_tls_free(options->tls);
     pem_free(&command.tls);
     return EXIT_SUCCESS;
 }

@@ -3,7 +3,7 @@
  * Calls the Echo service of echo.proto by this runtime's blocking client and
  * says for each case whether the server answered as gRPC demands:
  *
- *     rpc-interop-client --address HOST:PORT [--ca FILE]
+ *     rpc-echo-client --address HOST:PORT [--ca FILE]
  *         [--certificate FILE --key FILE] [--saw none|own|foreign] [--no-zstd]
  *
  * --saw: which certificate the server must say it saw. --no-zstd: the server
@@ -507,7 +507,7 @@ static struct command parse_command(int argc, char **argv)
         }
     }
     if (command.address == NULL) {
-        fprintf(stderr, "rpc-interop-client: --address HOST:PORT is needed\n");
+        fprintf(stderr, "rpc-echo-client: --address HOST:PORT is needed\n");
         exit(64);
     }
     return command;
@@ -517,7 +517,7 @@ static void must(struct rpc_status status)
 {
     if (rpc_ok(&status))
         return;
-    fprintf(stderr, "rpc-interop-client: %s: %s\n", rpc_code_name(status.code), status.message);
+    fprintf(stderr, "rpc-echo-client: %s: %s\n", rpc_code_name(status.code), status.message);
     exit(status.code == RPC_UNAUTHENTICATED ? 77 : EXIT_FAILURE);
 }
 

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """This runtime against the stock Python gRPC.
 
-    interop.py stock-client|stock-server|both-ours BIN_DIR
+    echo.py stock-client|stock-server|both-ours BIN_DIR
 
-stock-client: Python calls rpc-interop-server; stock-server: rpc-interop-client
-calls Python; both-ours: rpc-interop-client calls rpc-interop-server. Each plain,
+stock-client: Python calls rpc-echo-server; stock-server: rpc-echo-client
+calls Python; both-ours: rpc-echo-client calls rpc-echo-server. Each plain,
 over TLS without a client certificate, with ours and with a foreign one. Ports
 are picked by the system; certificates and Python's classes for echo.proto are
 made in a temporary directory.
@@ -16,35 +16,14 @@ import subprocess
 import sys
 import tempfile
 
+from certificates import command, make_certificates, read
+
 HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-def command(*arguments):
-    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def make_certificates(folder):
-    """Two CAs, each with a client certificate; ours with a server's as well."""
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    for ca, leaves in (("ca", ("server", "own")), ("other-ca", ("foreign",))):
-        command("openssl", "req", "-x509", *key, "-subj", f"/CN={ca}",
-                "-keyout", f"{folder}/{ca}.key", "-out", f"{folder}/{ca}.pem")
-        for leaf in leaves:
-            command("openssl", "req", "-x509", *key, "-subj", f"/CN={leaf}",
-                    "-CA", f"{folder}/{ca}.pem", "-CAkey", f"{folder}/{ca}.key",
-                    "-addext", "basicConstraints=critical,CA:FALSE",
-                    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1",
-                    "-keyout", f"{folder}/{leaf}.key", "-out", f"{folder}/{leaf}.pem")
-
-
-def read(folder, name):
-    with open(f"{folder}/{name}", "rb") as file:
-        return file.read()
 
 
 class OurServer:
     def __init__(self, binaries, tls_folder):
-        arguments = [f"{binaries}/rpc-interop-server"]
+        arguments = [f"{binaries}/rpc-echo-server"]
         if tls_folder:
             arguments += ["--ca", f"{tls_folder}/ca.pem", "--certificate",
                           f"{tls_folder}/server.pem", "--key", f"{tls_folder}/server.key"]
@@ -62,7 +41,7 @@ class OurServer:
 
 
 def call_with_ours(binaries, folder, address, tls, certificate, saw, *options):
-    arguments = [f"{binaries}/rpc-interop-client", "--address", address, "--saw", saw, *options]
+    arguments = [f"{binaries}/rpc-echo-client", "--address", address, "--saw", saw, *options]
     if tls:
         arguments += ["--ca", f"{folder}/ca.pem"]
     if certificate:
@@ -71,9 +50,9 @@ def call_with_ours(binaries, folder, address, tls, certificate, saw, *options):
     subprocess.run(arguments, check=True)
 
 
-def stock_client(binaries, folder):
+def echo_stock_client(binaries, folder):
     import grpc
-    import stock_client as cases
+    import echo_stock_client as cases
     with OurServer(binaries, None) as server:
         print("plain", flush=True)
         with grpc.insecure_channel(server.address) as channel:
@@ -88,9 +67,9 @@ def stock_client(binaries, folder):
                 cases.run(channel, saw)
 
 
-def stock_server(binaries, folder):
+def echo_stock_server(binaries, folder):
     import grpc
-    import stock_server as stock
+    import echo_stock_server as stock
     pair = (read(folder, "server.key"), read(folder, "server.pem"))
     runs = (("plain", None, None), ("TLS", grpc.ssl_server_credentials((pair,)), None),
             ("TLS, client certificate",
@@ -107,11 +86,11 @@ def stock_server(binaries, folder):
 def refuse_wrong_server(binaries, folder):
     """A server of another CA, and one that does not speak TLS at all."""
     import grpc
-    import stock_server as stock
+    import echo_stock_server as stock
     for credentials, code in ((grpc.ssl_server_credentials(
             ((read(folder, "foreign.key"), read(folder, "foreign.pem")),)), 77), (None, 1)):
         server, address = stock.serve(credentials)
-        ours = subprocess.run([f"{binaries}/rpc-interop-client", "--address", address, "--ca",
+        ours = subprocess.run([f"{binaries}/rpc-echo-client", "--address", address, "--ca",
                                f"{folder}/ca.pem"], stderr=subprocess.PIPE, text=True)
         server.stop(None).wait()
         print(ours.stderr, end="", flush=True)
@@ -134,7 +113,7 @@ def main():
         make_certificates(folder)
         command("protoc", f"--proto_path={HERE}", f"--python_out={folder}", f"{HERE}/echo.proto")
         sys.path.insert(0, folder)
-        {"stock-client": stock_client, "stock-server": stock_server,
+        {"stock-client": echo_stock_client, "stock-server": echo_stock_server,
          "both-ours": both_ours}[direction](binaries, folder)
 
 

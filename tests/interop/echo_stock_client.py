@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the stock Python gRPC asks of rpc-interop-server; every case asserts."""
+"""What the stock Python gRPC asks of rpc-echo-server; every case asserts."""
 
 import echo_pb2
 import grpc

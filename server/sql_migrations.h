@@ -16,4 +16,7 @@ struct sql_migration {
 extern const struct sql_migration sql_migrations_sqlite[];
 extern const size_t sql_migrations_sqlite_count;
 
+extern const struct sql_migration sql_migrations_postgresql[];
+extern const size_t sql_migrations_postgresql_count;
+
 #endif

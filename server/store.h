@@ -476,6 +476,13 @@ void store_close(struct store *store);
 struct rpc_status store_sqlite_open(const char *file, bool create,
                                     const struct store_options *options, struct store **store_out);
 
+/* Opens the store in a PostgreSQL database: conninfo is anything that libpq takes. It
+ * waits for the first connection; later ones are made by the engine's threads. With
+ * migrate the schema is made or brought up to date, else it must be. */
+struct rpc_status store_postgres_open(const char *conninfo, bool migrate,
+                                      const struct store_options *options,
+                                      struct store **store_out);
+
 /* For commands: submits and waits. Only on a store that was opened without
  * notify. */
 struct rpc_status store_run(struct store *store, struct store_request *request);

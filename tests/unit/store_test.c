@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The store interface on a real SQLite file: every request kind, group commit
+ * The store interface on a real SQLite file, or in the PostgreSQL database that
+ * OUTPOST_TEST_POSTGRES names: every request kind, group commit
  * of many submitters at once, and that what was decided in one large
  * transaction is what would have been decided one by one. The records are made
  * from the schema's tables, so that no field is named here.
  */
 #include "code.h"
-#include "store.h"
+#include "store_fixture.h"
 #include "suite.h"
 
 #include <sqlite3.h>
@@ -16,7 +17,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static char file[64];
+static const char *file;
 static struct store *store;
 static struct scope_roles roles;
 static struct record_hasher *hasher;
@@ -186,12 +187,12 @@ static void begin(void)
     struct push_batch *batch;
     struct record_body body;
 
-    snprintf(file, sizeof file, "store_test_%d.db", (int)getpid());
     hasher = record_hasher_new();
     CU_ASSERT_TRUE_FATAL(scope_roles_find(&outpost_v1_schema, &roles));
     struct store_options options = {.roles = roles};
-    struct rpc_status status = store_sqlite_open(file, true, &options, &store);
+    struct rpc_status status = store_fixture_open(&options, &store);
     CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
+    file = store_fixture_file();
 
     batch = new_batch(0);
     valid_body(roles.facility, 1, &body);
@@ -203,15 +204,9 @@ static void begin(void)
 
 static void end(void)
 {
-    char path[80];
-
     store_close(store);
+    store_fixture_remove();
     record_hasher_free(hasher);
-    unlink(file);
-    snprintf(path, sizeof path, "%s-wal", file);
-    unlink(path);
-    snprintf(path, sizeof path, "%s-shm", file);
-    unlink(path);
 }
 
 /* ---- Pushes --------------------------------------------------------------------- */
@@ -574,6 +569,8 @@ int main(void)
         SUITE_TEST(test_a_newer_schema_is_refused_and_untouched),
         SUITE_TEST(test_a_missing_and_a_damaged_file_give_a_status),
     };
+    enum { OF_FILES = 2 }; /* the last ones are about SQLite's files */
+    size_t count = sizeof tests / sizeof tests[0];
 
-    return suite_run("store", tests, sizeof tests / sizeof tests[0]);
+    return suite_run("store", tests, store_fixture_is_sqlite() ? count : count - OF_FILES);
 }

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_fixture.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static char place[2048];
+
+static const char *database(void)
+{
+    return getenv("OUTPOST_TEST_POSTGRES");
+}
+
+bool store_fixture_is_sqlite(void)
+{
+    return database() == NULL;
+}
+
+/* VERB store_test_PID TAIL */
+static bool change_schema(const char *verb, const char *tail)
+{
+    char sql[200];
+    PGconn *conn = PQconnectdb(database());
+
+    snprintf(sql, sizeof sql, "SET client_min_messages = warning; %s store_test_%d %s", verb,
+             (int)getpid(), tail);
+    PGresult *result = PQexec(conn, sql);
+    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
+    if (!good)
+        fprintf(stderr, "%s: %s", sql, PQerrorMessage(conn));
+    PQclear(result);
+    PQfinish(conn);
+    return good;
+}
+
+struct rpc_status store_fixture_open(const struct store_options *options, struct store **store_out)
+{
+    if (store_fixture_is_sqlite()) {
+        snprintf(place, sizeof place, "store_test_%d.db", (int)getpid());
+        return store_sqlite_open(place, true, options, store_out);
+    }
+    if (!change_schema("CREATE SCHEMA", ""))
+        return rpc_status_make(RPC_UNAVAILABLE, "no schema for the test");
+    snprintf(place, sizeof place, "%s%coptions=-csearch_path%%3Dstore_test_%d", database(),
+             strchr(database(), '?') != NULL ? '&' : '?', (int)getpid());
+    return store_postgres_open(place, true, options, store_out);
+}
+
+const char *store_fixture_file(void)
+{
+    return place;
+}
+
+void store_fixture_remove(void)
+{
+    if (!store_fixture_is_sqlite()) {
+        change_schema("DROP SCHEMA", "CASCADE");
+        return;
+    }
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        char path[sizeof place + 8];
+        snprintf(path, sizeof path, "%s%s", place, ends[i]);
+        unlink(path);
+    }
+}

@@ -325,9 +325,10 @@ void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
             write_rows(conn, set, &r->id);
             write_markers(conn, set, &r->id);
             write_log(conn, set, &r->id);
-            write_conflicts(conn, set, &r->id);
             write_region(conn, r);
         }
+        /* These also when nothing was accepted: a delete that lost is listed. */
+        write_conflicts(conn, set, &r->id);
         write_known(conn, set, &r->id);
         write_quarantine(conn, set, &r->id);
         write_receipts(conn, set, &r->id);

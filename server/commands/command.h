@@ -62,6 +62,7 @@ struct rpc_status command_history(struct command *command);
 struct rpc_status command_conflict(struct command *command);
 struct rpc_status command_quarantine(struct command *command);
 struct rpc_status command_status(struct command *command);
+struct rpc_status command_migrate(struct command *command);
 struct rpc_status command_verify(struct command *command);
 
 /* ---- Pieces --------------------------------------------------------------- */

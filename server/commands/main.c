@@ -4,6 +4,7 @@
  */
 #include "command.h"
 
+#include "engine.h"
 #include "serve.h"
 
 #include "outpost/v1/schema.gen.h"
@@ -24,9 +25,11 @@ static const struct entry {
     const char *usage;
     const char *help;
 } entries[] = {
-    {"init", command_init, false, 0, "init --data DIR [--store sqlite] [--host NAME]...",
+    {"init", command_init, false, 0,
+     "init --data DIR [--store sqlite|postgresql://...] [--host NAME]...",
      "Sets up DIR: outpostd.ini, the CA (ca.pem), the server's certificate for localhost and\n"
-     "each NAME, and the store. Overwrites nothing."},
+     "each NAME, and the store: outpost.db in DIR, or tables in a PostgreSQL database that is\n"
+     "there; a second server on the same database takes its CA. Overwrites nothing."},
     {"serve", command_serve, false, 0, "serve --data DIR [--listen ADDR:PORT]",
      "Serves devices until SIGTERM. Prints `listening on ADDR:PORT` when ready; port 0 picks\n"
      "a free one."},
@@ -66,6 +69,8 @@ static const struct entry {
      "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
     {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
+    {"migrate", command_migrate, false, 0, "migrate --data DIR",
+     "Brings the store's schema up to date; refuses one that is newer than this outpostd."},
     {"verify", command_verify, true, 0, "verify --data DIR",
      "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
      "code 65 when anything does not agree."},
@@ -416,7 +421,7 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     }
     if (entry->needs_store) {
         store_options.roles = command->roles;
-        status = serve_open_store(&command->config, &store_options, &command->store);
+        status = engine_open(&command->config, false, &store_options, &command->store);
         if (!rpc_ok(&status))
             return status;
     }

@@ -76,6 +76,18 @@ def digest(records):
     return sum(digest_share(r) for r in records if not r.deleted) % 2**64
 
 
+# ---- PostgreSQL ----------------------------------------------------------------
+
+def sql(database, text):
+    """Runs SQL by the stock psql; its rows as text, unaligned."""
+    done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c",
+                           "SET client_min_messages = warning; " + text],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"psql: {done.stderr}")
+    return done.stdout.strip()
+
+
 # ---- The server ---------------------------------------------------------------
 
 class Outpostd:
@@ -85,7 +97,8 @@ class Outpostd:
         self.folder = tempfile.mkdtemp(prefix="outpostd-")
         self.data = os.path.join(within or self.folder, "data")
         self.process = None
-        self.run("init")
+        self.schema = None
+        self.run("init", *self._store())
         if settings:
             path = os.path.join(self.data, "outpostd.ini")
             text = pathlib.Path(path).read_text()
@@ -94,6 +107,15 @@ class Outpostd:
                          for line in text.splitlines()]
                 text = "\n".join(lines) + "\n"
             pathlib.Path(path).write_text(text)
+
+    def _store(self):
+        """The store that the environment asks for: a schema of its own, or SQLite."""
+        database = os.environ.get("OUTPOST_TEST_POSTGRES")
+        if not database:
+            return ()
+        self.schema = "t" + uuid.uuid4().hex
+        sql(database, f"CREATE SCHEMA {self.schema}")
+        return "--store", f"{database}?options=-csearch_path%3D{self.schema}"
 
     def run(self, *words, check=True, **how):
         done = subprocess.run([BIN / "outpostd", *words, "--data", self.data],
@@ -128,6 +150,8 @@ class Outpostd:
 
     def close(self):
         code = self.stop()
+        if self.schema:
+            sql(os.environ["OUTPOST_TEST_POSTGRES"], f"DROP SCHEMA {self.schema} CASCADE")
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
 

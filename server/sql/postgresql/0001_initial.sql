@@ -155,6 +155,13 @@ CREATE TABLE enrolment(
     used_by bytea NOT NULL DEFAULT ''
 );
 
+-- The CA of all servers of this database, PEM; see authority.h. One row.
+CREATE TABLE authority(
+    one integer NOT NULL PRIMARY KEY CHECK (one = 1),
+    certificate text NOT NULL,
+    key text NOT NULL
+);
+
 INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest)
     VALUES ('00000000-0000-0000-0000-000000000000', 0,
         '\x00000000000000000000000000000000', 0, 0);

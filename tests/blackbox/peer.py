@@ -117,6 +117,36 @@ class Outpostd:
         sql(database, f"CREATE SCHEMA {self.schema}")
         return "--store", f"{database}?options=-csearch_path%3D{self.schema}"
 
+    @property
+    def on_sqlite(self):
+        return self.schema is None
+
+    def sql(self, text):
+        """SQL on the store by the engine's stock tool, not through Outpost; rows as text, columns by |."""
+        if not self.on_sqlite:
+            return sql(os.environ["OUTPOST_TEST_POSTGRES"], f"SET search_path = {self.schema}; {text}")
+        return subprocess.run(["sqlite3", "-cmd", ".timeout 10000", f"{self.data}/outpost.db", text],
+                              capture_output=True, text=True, check=True).stdout.strip()
+
+    def backup(self):
+        """What the store holds now, for put_back; the server is stopped."""
+        if self.on_sqlite:
+            return {p.name: p.read_bytes() for p in pathlib.Path(self.data).glob("outpost.db*")}
+        return subprocess.run(["pg_dump", "-n", self.schema, os.environ["OUTPOST_TEST_POSTGRES"]],
+                              capture_output=True, text=True, check=True).stdout
+
+    def put_back(self, kept):
+        if self.on_sqlite:
+            for path in pathlib.Path(self.data).glob("outpost.db*"):
+                path.unlink()
+            for name, content in kept.items():
+                pathlib.Path(self.data, name).write_bytes(content)
+            return
+        database = os.environ["OUTPOST_TEST_POSTGRES"]
+        sql(database, f"DROP SCHEMA {self.schema} CASCADE")
+        subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database], input=kept, text=True,
+                       capture_output=True, check=True)
+
     def run(self, *words, check=True, **how):
         done = subprocess.run([BIN / "outpostd", *words, "--data", self.data],
                               capture_output=True, text=True, check=False, **how)

@@ -13,10 +13,16 @@
 bool engine_known(const char *store);
 bool engine_is_postgres(const char *store);
 
-/* Opens the store that the configuration names; see store_run. With create it is made,
- * or brought up to date. */
-struct rpc_status engine_open(const struct config *config, bool create,
-                              const struct store_options *options, struct store **store_out);
+/* Makes the store that the configuration names, or brings it up to date. owner: the
+ * conninfo of the role that a PostgreSQL database's tables belong to; the role of the
+ * configuration then gets what serving needs and no more. NULL: one role is both.
+ * distributed: "citus", or NULL. */
+struct rpc_status engine_prepare(const struct config *config, const char *owner,
+                                 const char *distributed);
+
+/* Opens it. */
+struct rpc_status engine_open(const struct config *config, const struct store_options *options,
+                              struct store **store_out);
 
 /* The store's name as it may be shown: without a password. */
 void engine_shown(const char *store, char shown_out[CONFIG_TEXT_LEN]);

@@ -10,18 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* DDL texts hold several statements, which only the simple protocol takes; these run
- * on a plain connection, outside of pipelines. */
-static enum postgres_code run_text(struct postgres_conn *conn, const char *sql)
+enum postgres_code postgres_run_text(struct postgres_conn *conn, const char *sql)
 {
+    static const char no_right[] = "42501";
     PGresult *result = PQexec(conn->pg, sql);
     ExecStatusType status = PQresultStatus(result);
     bool good = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 
     if (!good) {
         const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
-        snprintf(conn->problem, sizeof conn->problem, "%s",
-                 message != NULL ? message : "the connection is lost");
+        const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        snprintf(conn->problem, sizeof conn->problem, "%s%s",
+                 message != NULL ? message : "the connection is lost",
+                 state != NULL && strcmp(state, no_right) == 0
+                     ? ": name the role that owns the tables by --owner"
+                     : "");
     }
     PQclear(result);
     return good ? POSTGRES_OK : POSTGRES_FAILED;
@@ -85,7 +88,7 @@ static enum postgres_code apply(struct postgres_conn *conn, const struct sql_mig
     uint8_t hash[RECORD_SHA256_LEN];
     char version[16];
 
-    enum postgres_code code = run_text(conn, migration->sql);
+    enum postgres_code code = postgres_run_text(conn, migration->sql);
     if (code != POSTGRES_OK)
         return code;
     if (!hash_of(migration->sql, hash))
@@ -121,8 +124,8 @@ static struct rpc_status refusal(struct postgres_conn *conn, int version)
 static enum postgres_code migrate_one(struct postgres_conn *conn, int *version,
                                       struct rpc_status *refused)
 {
-    enum postgres_code code =
-        run_text(conn, "BEGIN; SELECT 1 FROM schema_migration WHERE version = 0 FOR UPDATE");
+    enum postgres_code code = postgres_run_text(
+        conn, "BEGIN; SELECT 1 FROM schema_migration WHERE version = 0 FOR UPDATE");
 
     *version = read_version(conn);
     *refused = refusal(conn, *version);
@@ -130,7 +133,7 @@ static enum postgres_code migrate_one(struct postgres_conn *conn, int *version,
         code = apply(conn, &sql_migrations_postgresql[*version]);
         *version += code == POSTGRES_OK;
     }
-    return run_text(conn, code == POSTGRES_OK ? "COMMIT" : "ROLLBACK") == POSTGRES_OK
+    return postgres_run_text(conn, code == POSTGRES_OK ? "COMMIT" : "ROLLBACK") == POSTGRES_OK
                ? code
                : POSTGRES_FAILED;
 }
@@ -140,17 +143,12 @@ struct rpc_status postgres_migrate(struct postgres_conn *conn)
     struct rpc_status refused = rpc_status_ok();
     int version = 0;
 
-    if (PQexitPipelineMode(conn->pg) != 1)
-        return rpc_status_make(RPC_INTERNAL, "the connection is in use");
-    PQsetnonblocking(conn->pg, 0);
-    enum postgres_code code = run_text(conn, create_table);
+    enum postgres_code code = postgres_run_text(conn, create_table);
     do {
         if (code == POSTGRES_OK)
             code = migrate_one(conn, &version, &refused);
     } while (code == POSTGRES_OK && rpc_ok(&refused) &&
              version < (int)sql_migrations_postgresql_count);
-    PQsetnonblocking(conn->pg, 1);
-    PQenterPipelineMode(conn->pg);
     return code == POSTGRES_OK ? refused : postgres_conn_status(conn, code);
 }
 

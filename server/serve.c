@@ -189,7 +189,7 @@ static struct rpc_status replay_enrolments(struct server *server)
 {
     struct store_options options = {.roles = server->streams.roles};
     struct store *store = NULL;
-    struct rpc_status status = engine_open(server->config, false, &options, &store);
+    struct rpc_status status = engine_open(server->config, &options, &store);
 
     if (rpc_ok(&status))
         status = enrolled_replay(server->config, store);
@@ -220,7 +220,7 @@ static struct rpc_status open_services(struct server *server)
     if (rpc_ok(&status))
         status = replay_enrolments(server);
     if (rpc_ok(&status))
-        status = engine_open(server->config, false, &options, &streams->store);
+        status = engine_open(server->config, &options, &streams->store);
     return status;
 }
 

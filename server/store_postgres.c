@@ -652,8 +652,8 @@ static struct postgres_store *postgres_store_new(const char *conninfo,
     return NULL;
 }
 
-struct rpc_status store_postgres_open(const char *conninfo, bool migrate,
-                                      const struct store_options *options, struct store **store_out)
+struct rpc_status store_postgres_open(const char *conninfo, const struct store_options *options,
+                                      struct store **store_out)
 {
     struct postgres_store *self = postgres_store_new(conninfo, options);
 
@@ -662,7 +662,7 @@ struct rpc_status store_postgres_open(const char *conninfo, bool migrate,
     struct postgres_conn *first = &self->workers[0].conn;
     struct rpc_status status = postgres_conn_open(first, conninfo);
     if (rpc_ok(&status))
-        status = migrate ? postgres_migrate(first) : postgres_check_schema(first);
+        status = postgres_check_schema(first);
     if (rpc_ok(&status) && !start_threads(self))
         status = rpc_status_make(RPC_UNAVAILABLE, "open the store: no thread could be started");
     if (!rpc_ok(&status)) {

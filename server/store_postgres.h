@@ -17,7 +17,10 @@ enum {
     POSTGRES_GROUP_MAX = 64,
 };
 
-/* Brings the schema up to date, under a lock; refuses a newer one. */
+/* DDL texts hold several statements, which only the simple protocol takes; these run
+ * outside of pipelines. */
+enum postgres_code postgres_run_text(struct postgres_conn *conn, const char *sql);
+/* Brings the schema up to date, under a lock; refuses a newer one. Likewise. */
 struct rpc_status postgres_migrate(struct postgres_conn *conn);
 /* FAILED_PRECONDITION unless the schema is just what this program knows. */
 struct rpc_status postgres_check_schema(struct postgres_conn *conn);

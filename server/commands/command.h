@@ -22,6 +22,8 @@ struct command_line {
     size_t word_count;
     const char *data;
     const char *store_uri;
+    const char *owner;
+    const char *distributed;
     const char *listen;
     const char *facility;
     const char *regions;

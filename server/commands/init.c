@@ -11,6 +11,7 @@
 #include "engine.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 static struct rpc_status make_folder(const char *folder)
@@ -24,14 +25,19 @@ static struct rpc_status make_folder(const char *folder)
 /* Store and CA, which belong together: the servers of one database have one CA. */
 static struct rpc_status make_store(struct command *command)
 {
-    struct store_options options = {.roles = command->roles};
     const struct config *config = &command->config;
-    struct rpc_status status = engine_open(config, true, &options, &command->store);
+    const char *owner = command->line->owner;
+    struct rpc_status status = engine_prepare(config, owner, NULL);
 
     if (!rpc_ok(&status))
         return status;
-    return engine_is_postgres(config->store) ? authority_join(config->store, config->folder)
-                                             : ca_create(config->folder);
+    if (!engine_is_postgres(config->store))
+        return ca_create(config->folder);
+    if (owner == NULL)
+        fprintf(stderr, "outpostd: one role owns the database's tables and serves from them: give"
+                        " the owner's URI by --owner for a serving role that cannot change"
+                        " history\n");
+    return authority_join(owner != NULL ? owner : config->store, config->folder);
 }
 
 /* A part that is there already is left as it is. */

@@ -26,10 +26,12 @@ static const struct entry {
     const char *help;
 } entries[] = {
     {"init", command_init, false, 0,
-     "init --data DIR [--store sqlite|postgresql://...] [--host NAME]...",
+     "init --data DIR [--store sqlite|postgresql://...] [--owner URI] [--host NAME]...",
      "Sets up DIR: outpostd.ini, the CA (ca.pem), the server's certificate for localhost and\n"
      "each NAME, and the store: outpost.db in DIR, or tables in a PostgreSQL database that is\n"
-     "there; a second server on the same database takes its CA. Overwrites nothing."},
+     "there; a second server on the same database takes its CA. Overwrites nothing. With\n"
+     "--owner the tables belong to that role, which is used here alone, and --store's role\n"
+     "can add to history and never change it."},
     {"serve", command_serve, false, 0, "serve --data DIR [--listen ADDR:PORT]",
      "Serves devices until SIGTERM. Prints `listening on ADDR:PORT` when ready; port 0 picks\n"
      "a free one."},
@@ -69,8 +71,10 @@ static const struct entry {
      "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
     {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
-    {"migrate", command_migrate, false, 0, "migrate --data DIR",
-     "Brings the store's schema up to date; refuses one that is newer than this outpostd."},
+    {"migrate", command_migrate, false, 0, "migrate --data DIR [--owner URI] [--distributed citus]",
+     "Brings the store's schema up to date; refuses one that is newer than this outpostd.\n"
+     "--owner as for init. With --distributed the database is a Citus cluster, and tables\n"
+     "that are not spread over it yet become so: by region."},
     {"verify", command_verify, true, 0, "verify --data DIR",
      "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
      "code 65 when anything does not agree."},
@@ -295,6 +299,8 @@ enum line_option {
     OPTION_HELP = 256,
     OPTION_DATA,
     OPTION_STORE,
+    OPTION_OWNER,
+    OPTION_DISTRIBUTED,
     OPTION_LISTEN,
     OPTION_FACILITY,
     OPTION_REGIONS,
@@ -312,6 +318,8 @@ static const struct option options[] = {
     {"help", no_argument, NULL, OPTION_HELP},
     {"data", required_argument, NULL, OPTION_DATA},
     {"store", required_argument, NULL, OPTION_STORE},
+    {"owner", required_argument, NULL, OPTION_OWNER},
+    {"distributed", required_argument, NULL, OPTION_DISTRIBUTED},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"facility", required_argument, NULL, OPTION_FACILITY},
     {"regions", required_argument, NULL, OPTION_REGIONS},
@@ -338,6 +346,12 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_STORE:
         line->store_uri = optarg;
+        return true;
+    case OPTION_OWNER:
+        line->owner = optarg;
+        return true;
+    case OPTION_DISTRIBUTED:
+        line->distributed = optarg;
         return true;
     case OPTION_LISTEN:
         line->listen = optarg;
@@ -421,7 +435,7 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     }
     if (entry->needs_store) {
         store_options.roles = command->roles;
-        status = engine_open(&command->config, false, &store_options, &command->store);
+        status = engine_open(&command->config, &store_options, &command->store);
         if (!rpc_ok(&status))
             return status;
     }

@@ -8,7 +8,9 @@
 
 struct rpc_status command_migrate(struct command *command)
 {
-    struct store_options options = {.roles = command->roles};
+    const char *distributed = command->line->distributed;
 
-    return engine_open(&command->config, true, &options, &command->store);
+    if (distributed != NULL && strcmp(distributed, "citus") != 0)
+        return command_usage("--distributed: citus");
+    return engine_prepare(&command->config, command->line->owner, distributed);
 }

@@ -93,12 +93,12 @@ def sql(database, text):
 class Outpostd:
     """A data folder of its own and a server on a free port."""
 
-    def __init__(self, settings=None, within=None):
+    def __init__(self, settings=None, within=None, store=None):  # store: init's words for it
         self.folder = tempfile.mkdtemp(prefix="outpostd-")
         self.data = os.path.join(within or self.folder, "data")
         self.process = None
         self.schema = None
-        self.run("init", *self._store())
+        self.run("init", *(store or self._store()))
         if settings:
             path = os.path.join(self.data, "outpostd.ini")
             text = pathlib.Path(path).read_text()

@@ -45,7 +45,9 @@ struct rpc_status store_fixture_open(const struct store_options *options, struct
         return rpc_status_make(RPC_UNAVAILABLE, "no schema for the test");
     snprintf(place, sizeof place, "%s%coptions=-csearch_path%%3Dstore_test_%d", database(),
              strchr(database(), '?') != NULL ? '&' : '?', (int)getpid());
-    return store_postgres_open(place, true, options, store_out);
+    struct rpc_status status =
+        store_postgres_prepare(&(struct store_postgres_setup){.conninfo = place});
+    return rpc_ok(&status) ? store_postgres_open(place, options, store_out) : status;
 }
 
 const char *store_fixture_file(void)

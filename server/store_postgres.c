@@ -48,6 +48,7 @@ struct queue {
 struct region_queue {
     struct record_uuid region_id;
     struct queue pushes;
+    bool waits;                /* for a writer; with no pushes left if they were refused */
     bool taken;                /* by a writer */
     struct region_queue *next; /* among those that wait for a writer */
     UT_hash_handle hh;
@@ -126,6 +127,7 @@ static void complete(struct postgres_store *self, struct store_request *const *r
 
 static void region_wait(struct postgres_store *self, struct region_queue *region)
 {
+    region->waits = true;
     region->next = NULL;
     *self->waiting_end = region;
     self->waiting_end = &region->next;
@@ -146,7 +148,7 @@ static bool put_push(struct postgres_store *self, struct store_push *push)
         HASH_ADD(hh, self->regions, region_id, sizeof region->region_id, region);
     }
     queue_put(&region->pushes, &push->request);
-    if (!region->taken && region->pushes.count == 1)
+    if (!region->taken && !region->waits)
         region_wait(self, region);
     return true;
 }
@@ -160,6 +162,7 @@ static struct region_queue *take_region(struct postgres_store *self)
     self->waiting = region->next;
     if (self->waiting == NULL)
         self->waiting_end = &self->waiting;
+    region->waits = false;
     region->taken = true;
     return region;
 }

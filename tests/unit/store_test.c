@@ -3,10 +3,10 @@
  * The store interface on a real SQLite file, or in the PostgreSQL database that
  * OUTPOST_TEST_POSTGRES names: every request kind, group commit
  * of many submitters at once, and that what was decided in one large
- * transaction is what would have been decided one by one. The records are made
- * from the schema's tables, so that no field is named here.
+ * transaction is what would have been decided one by one.
  */
 #include "code.h"
+#include "made_records.h"
 #include "store_fixture.h"
 #include "suite.h"
 
@@ -19,127 +19,9 @@
 
 static const char *file;
 static struct store *store;
-static struct scope_roles roles;
-static struct record_hasher *hasher;
-static const struct record_uuid region_id = {{7}}, facility_id = {{8}};
+static struct made_records made;
 
-/* ---- Building records -------------------------------------------------------- */
-
-static struct record_uuid made_id(uint32_t kind, uint32_t n)
-{
-    struct record_uuid id = {
-        {(uint8_t)kind, 0, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 1, 0x40, 0, 0x80}};
-
-    return id;
-}
-
-static struct wire_field text(uint32_t number, const char *value)
-{
-    return (struct wire_field){
-        .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(value, strlen(value))};
-}
-
-static struct wire_field id_value(uint32_t number, const struct record_uuid *id)
-{
-    return (struct wire_field){
-        .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(id->bytes, RECORD_UUID_LEN)};
-}
-
-/* A body that the type's validator accepts, by the tables alone. */
-static void valid_body(const struct record_type *type, uint32_t n, struct record_body *body)
-{
-    static char name[32];
-
-    body->count = 0;
-    snprintf(name, sizeof name, "name %u", n);
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct record_field *field = &type->fields[i];
-        struct wire_field value = {.number = field->number, .type = WIRE_VARINT};
-        bool one_of = type->exactly_one_of_count > 0 && field->number == type->exactly_one_of[0];
-        if (!field->required && !one_of && field->fill == RECORD_FILL_NONE)
-            continue;
-        if (field->format == RECORD_FORMAT_DATE)
-            value = text(field->number, "1980-02-29");
-        else if (field->scope)
-            value = id_value(field->number, &region_id);
-        else if (field->format == RECORD_FORMAT_UUID)
-            value = id_value(field->number, &facility_id);
-        else if (field->kind == RECORD_KIND_STRING)
-            value = text(field->number, name);
-        else
-            value.value = (uint64_t)field->max;
-        CU_ASSERT_TRUE(record_body_set(body, &value));
-    }
-}
-
-static const struct record_type *member_type(void)
-{
-    const struct record_type *found = NULL;
-
-    for (size_t i = 0; i < outpost_v1_schema.type_count; i++)
-        if (outpost_v1_schema.types[i].family == RECORD_FAMILY_MEMBER)
-            found = &outpost_v1_schema.types[i];
-    return found;
-}
-
-static void add(struct push_batch *batch, struct record_key key, const struct record_body *body,
-                uint64_t base_version, uint64_t base_stamp)
-{
-    struct record_mutation mutation = {
-        .key = key, .base_version = base_version, .base_stamp = base_stamp};
-    struct rpc_buffer encoded, bytes;
-
-    rpc_buffer_init(&encoded, RECORD_BODY_BYTES_MAX);
-    rpc_buffer_init(&bytes, RECORD_ENVELOPE_BYTES_MAX);
-    record_body_encode(body, &encoded);
-    mutation.body = rpc_buffer_view(&encoded);
-    for (size_t i = 0; i < body->count; i++)
-        mutation.fields[mutation.field_count++] = body->fields[i].number;
-    record_mutation_encode(&mutation, &bytes);
-    CU_ASSERT_TRUE(push_batch_add(batch, rpc_buffer_view(&bytes), base_stamp, hasher));
-    rpc_buffer_deinit(&bytes);
-    rpc_buffer_deinit(&encoded);
-}
-
-static struct scope_device device(uint8_t n, bool admin)
-{
-    return (struct scope_device){.device_id = {{n}},
-                                 .enrolment_region = region_id,
-                                 .facility = facility_id,
-                                 .region = region_id,
-                                 .admin = admin};
-}
-
-static struct push_batch *new_batch(uint8_t n)
-{
-    struct scope_device author = device(n, n == 0);
-
-    return push_batch_new(&author, 1700000000000);
-}
-
-static struct record_key patient_key(uint32_t n)
-{
-    struct record_uuid id = made_id(1, n);
-
-    return (struct record_key){id, roles.root->number, id};
-}
-
-static void add_patient(struct push_batch *batch, uint32_t n)
-{
-    struct record_body body;
-
-    valid_body(roles.root, n, &body);
-    add(batch, patient_key(n), &body, 0, 0);
-}
-
-static void add_reading(struct push_batch *batch, uint32_t patient, uint32_t n)
-{
-    struct record_body body;
-    struct record_key key = {made_id(1, patient), member_type()->number, made_id(2, n)};
-
-    valid_body(member_type(), n, &body);
-    add(batch, key, &body, 0, 0);
-}
+/* ---- Requests ---------------------------------------------------------------------- */
 
 static struct rpc_status run(struct store_request *request, enum store_kind kind)
 {
@@ -147,24 +29,9 @@ static struct rpc_status run(struct store_request *request, enum store_kind kind
     return store_run(store, request);
 }
 
-static size_t count_answers(const struct push_batch *batch, uint64_t status)
-{
-    struct wire_reader reader = wire_reader_over(rpc_buffer_view(&batch->result));
-    struct wire_field answer, value;
-    size_t count = 0;
-
-    while (wire_read(&reader, &answer) == WIRE_FIELD) {
-        if (answer.number != 1)
-            continue;
-        uint64_t got = wire_find(answer.bytes, 1, &value) == WIRE_FIELD ? value.value : 0;
-        count += got == status;
-    }
-    return count;
-}
-
 static void push(struct push_batch *batch)
 {
-    struct store_push request = {.batch = batch, .region_id = region_id};
+    struct store_push request = {.batch = batch, .region_id = made.region_id};
     struct rpc_status status = run(&request.request, STORE_PUSH);
 
     CU_ASSERT_TRUE(rpc_ok(&status));
@@ -185,20 +52,17 @@ static struct store_head head_of(const struct record_uuid *region)
 static void begin(void)
 {
     struct push_batch *batch;
-    struct record_body body;
 
-    hasher = record_hasher_new();
-    CU_ASSERT_TRUE_FATAL(scope_roles_find(&outpost_v1_schema, &roles));
-    struct store_options options = {.roles = roles};
+    CU_ASSERT_TRUE_FATAL(made_init(&made, 7, 8));
+    struct store_options options = {.roles = made.roles};
     struct rpc_status status = store_fixture_open(&options, &store);
     CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
     file = store_fixture_file();
 
-    batch = new_batch(0);
-    valid_body(roles.facility, 1, &body);
-    add(batch, (struct record_key){.type = roles.facility->number, .id = facility_id}, &body, 0, 0);
+    batch = made_batch(&made, 0);
+    CU_ASSERT_TRUE_FATAL(made_add_facility(&made, batch));
     push(batch);
-    CU_ASSERT_EQUAL(count_answers(batch, PUSH_APPLIED), 1);
+    CU_ASSERT_EQUAL(made_answers(batch, PUSH_APPLIED), 1);
     push_batch_free(batch);
 }
 
@@ -206,7 +70,7 @@ static void end(void)
 {
     store_close(store);
     store_fixture_remove();
-    record_hasher_free(hasher);
+    made_deinit(&made);
 }
 
 /* ---- Pushes --------------------------------------------------------------------- */
@@ -220,13 +84,13 @@ static void check_log(uint64_t expected)
     size_t count;
 
     do {
-        struct store_log_list list = {.region_id = region_id, .after_seq = seq};
+        struct store_log_list list = {.region_id = made.region_id, .after_seq = seq};
         struct rpc_status status = run(&list.request, STORE_LOG_LIST);
         CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
         count = list.entry_count;
         for (size_t i = 0; i < count; i++) {
             CU_ASSERT_EQUAL_FATAL(list.entries[i].entry.seq, ++seq);
-            audit_hash(hasher, hash, &list.entries[i].entry, next);
+            audit_hash(made.hasher, hash, &list.entries[i].entry, next);
             CU_ASSERT_EQUAL_FATAL(memcmp(next, list.entries[i].hash, sizeof next), 0);
             memcpy(hash, next, sizeof hash);
         }
@@ -250,11 +114,11 @@ static void test_I3_many_submitters_at_once_get_dense_seqs_in_order(void)
 
     begin();
     for (uint32_t i = 0; i < SUBMITTERS; i++) {
-        pushes[i].batch = new_batch((uint8_t)(i + 1));
-        pushes[i].region_id = region_id;
-        add_patient(pushes[i].batch, i);
+        pushes[i].batch = made_batch(&made, (uint8_t)(i + 1));
+        pushes[i].region_id = made.region_id;
+        CU_ASSERT_TRUE(made_add_patient(&made, pushes[i].batch, i));
         for (uint32_t r = 0; r < READINGS; r++)
-            add_reading(pushes[i].batch, i, i * READINGS + r);
+            CU_ASSERT_TRUE(made_add_reading(&made, pushes[i].batch, i, i * READINGS + r));
         pushes[i].request.kind = STORE_PUSH;
         pushes[i].request.done = count_done;
         pushes[i].request.owner = &done;
@@ -265,12 +129,12 @@ static void test_I3_many_submitters_at_once_get_dense_seqs_in_order(void)
         store_drain(store);
     }
     for (size_t i = 0; i < SUBMITTERS; i++) {
-        CU_ASSERT_EQUAL(count_answers(pushes[i].batch, PUSH_APPLIED), 1 + READINGS);
+        CU_ASSERT_EQUAL(made_answers(pushes[i].batch, PUSH_APPLIED), 1 + READINGS);
         CU_ASSERT_TRUE(pushes[i].head_region.seq >= 1 + READINGS);
         push_batch_free(pushes[i].batch);
     }
     check_log(SUBMITTERS * (1 + READINGS));
-    CU_ASSERT_EQUAL(head_of(&region_id).records, SUBMITTERS * (1 + READINGS));
+    CU_ASSERT_EQUAL(head_of(&made.region_id).records, SUBMITTERS * (1 + READINGS));
     end();
 }
 
@@ -280,27 +144,27 @@ static void test_the_outcome_does_not_depend_on_batching(void)
 
     for (int way = 0; way < 2; way++) {
         begin();
-        struct push_batch *batch = new_batch(1);
+        struct push_batch *batch = made_batch(&made, 1);
         for (uint32_t i = 0; i < 40; i++) {
-            add_patient(batch, i);
-            add_reading(batch, i, i);
-            add_reading(batch, i, i);        /* the same mutation again */
-            add_reading(batch, 1000 + i, i); /* no such patient */
+            CU_ASSERT_TRUE(made_add_patient(&made, batch, i));
+            CU_ASSERT_TRUE(made_add_reading(&made, batch, i, i));
+            CU_ASSERT_TRUE(made_add_reading(&made, batch, i, i)); /* the same mutation again */
+            CU_ASSERT_TRUE(made_add_reading(&made, batch, 1000 + i, i)); /* no such patient */
             if (way == 1) {
                 push(batch);
                 push_batch_free(batch);
-                batch = new_batch(1);
+                batch = made_batch(&made, 1);
             }
         }
         if (way == 0) {
             push(batch);
-            CU_ASSERT_EQUAL(count_answers(batch, PUSH_APPLIED), 80);
-            CU_ASSERT_EQUAL(count_answers(batch, PUSH_NO_EFFECT), 40);
-            CU_ASSERT_EQUAL(count_answers(batch, PUSH_RETRY), 40);
+            CU_ASSERT_EQUAL(made_answers(batch, PUSH_APPLIED), 80);
+            CU_ASSERT_EQUAL(made_answers(batch, PUSH_NO_EFFECT), 40);
+            CU_ASSERT_EQUAL(made_answers(batch, PUSH_RETRY), 40);
         }
         push_batch_free(batch);
         check_log(80);
-        digests[way] = head_of(&region_id).digest;
+        digests[way] = head_of(&made.region_id).digest;
         end();
     }
     CU_ASSERT_EQUAL(digests[0], digests[1]);
@@ -312,11 +176,11 @@ static void test_R8_receipts_chain(void)
     struct push_batch *one, *two;
 
     begin();
-    one = new_batch(1);
-    add_patient(one, 1);
+    one = made_batch(&made, 1);
+    CU_ASSERT_TRUE(made_add_patient(&made, one, 1));
     push(one);
-    two = new_batch(1);
-    add_patient(two, 2);
+    two = made_batch(&made, 1);
+    CU_ASSERT_TRUE(made_add_patient(&made, two, 2));
     push(two);
     CU_ASSERT_EQUAL_FATAL(wire_find(rpc_buffer_view(&one->result), 2, &first), WIRE_FIELD);
     CU_ASSERT_EQUAL_FATAL(wire_find(rpc_buffer_view(&two->result), 2, &second), WIRE_FIELD);
@@ -324,7 +188,7 @@ static void test_R8_receipts_chain(void)
     uint8_t hash[RECORD_SHA256_LEN];
     struct rpc_bytes parts[] = {first.bytes,
                                 rpc_bytes_view(two->items[0].id.bytes, RECORD_MUTATION_ID_LEN)};
-    record_hash(hasher, parts, 2, hash);
+    record_hash(made.hasher, parts, 2, hash);
     CU_ASSERT_TRUE(rpc_bytes_equal(second.bytes, rpc_bytes_view(hash, AUDIT_HASH_LEN)));
     push_batch_free(one);
     push_batch_free(two);
@@ -338,11 +202,11 @@ static void test_pages_bring_every_record_exactly_once(void)
     struct push_batch *batch;
 
     begin();
-    batch = new_batch(1);
+    batch = made_batch(&made, 1);
     for (uint32_t i = 0; i < 50; i++) {
-        add_patient(batch, i);
-        add_reading(batch, i, 2 * i);
-        add_reading(batch, i, 2 * i + 1);
+        CU_ASSERT_TRUE(made_add_patient(&made, batch, i));
+        CU_ASSERT_TRUE(made_add_reading(&made, batch, i, 2 * i));
+        CU_ASSERT_TRUE(made_add_reading(&made, batch, i, 2 * i + 1));
     }
     push(batch);
     push_batch_free(batch);
@@ -351,7 +215,7 @@ static void test_pages_bring_every_record_exactly_once(void)
         uint64_t after_seq = 0, digest = 0, rows = 0;
         bool at_end = false;
         while (!at_end) {
-            struct store_page page = {.region_id = region_id,
+            struct store_page page = {.region_id = made.region_id,
                                       .snapshot = snapshot != 0,
                                       .after = after,
                                       .after_seq = after_seq,
@@ -373,7 +237,7 @@ static void test_pages_bring_every_record_exactly_once(void)
             store_page_deinit(&page);
         }
         CU_ASSERT_EQUAL(rows, 150);
-        CU_ASSERT_EQUAL(digest, head_of(&region_id).digest);
+        CU_ASSERT_EQUAL(digest, head_of(&made.region_id).digest);
     }
     end();
 }
@@ -385,7 +249,7 @@ static enum store_code_verdict enrol(const char *text_of_code, uint8_t n, int64_
     struct store_enrol request = {.device_id = {{n}}, .now_ms = now_ms};
     struct code code;
 
-    CU_ASSERT_TRUE_FATAL(code_parse(text_of_code, hasher, &code));
+    CU_ASSERT_TRUE_FATAL(code_parse(text_of_code, made.hasher, &code));
     memcpy(request.selector, code.selector, sizeof request.selector);
     memcpy(request.secret_hash, code.secret_hash, sizeof request.secret_hash);
     struct rpc_status status = run(&request.request, STORE_ENROL);
@@ -396,11 +260,11 @@ static enum store_code_verdict enrol(const char *text_of_code, uint8_t n, int64_
 static void new_code(char text_out[CODE_TEXT_LEN + 1], uint8_t seed)
 {
     uint8_t random[CODE_SYMBOLS];
-    struct store_code_add request = {.facility_id = facility_id, .expires_at_ms = 1000};
+    struct store_code_add request = {.facility_id = made.facility_id, .expires_at_ms = 1000};
 
     for (size_t i = 0; i < sizeof random; i++)
         random[i] = (uint8_t)(seed * 7 + i * 5);
-    struct code code = code_make(random, hasher, text_out);
+    struct code code = code_make(random, made.hasher, text_out);
     memcpy(request.selector, code.selector, sizeof request.selector);
     memcpy(request.secret_hash, code.secret_hash, sizeof request.secret_hash);
     struct rpc_status status = run(&request.request, STORE_CODE_ADD);
@@ -430,8 +294,10 @@ static void test_R23_tokens_present_and_previous(void)
 {
     char code[CODE_TEXT_LEN + 1];
     struct store_hello request;
-    struct store_caught_up caught_up = {
-        .device_id = {{1}}, .region_count = 2, .regions = {{{0}}, region_id}, .renew_token = true};
+    struct store_caught_up caught_up = {.device_id = {{1}},
+                                        .region_count = 2,
+                                        .regions = {{{0}}, made.region_id},
+                                        .renew_token = true};
     static const uint8_t zeros[STORE_TOKEN_LEN];
 
     begin();
@@ -441,7 +307,7 @@ static void test_R23_tokens_present_and_previous(void)
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
     hello(1, &request);
     CU_ASSERT_TRUE(request.device_known && request.facility_known && !request.revoked);
-    CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &region_id), 0);
+    CU_ASSERT_EQUAL(record_uuid_compare(&request.device.region, &made.region_id), 0);
     CU_ASSERT_EQUAL(memcmp(request.token, zeros, sizeof zeros), 0);
 
     memset(caught_up.next_token, 5, STORE_TOKEN_LEN);
@@ -479,12 +345,12 @@ static void test_a_revoked_device_is_refused_in_every_transaction(void)
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
     struct rpc_status status = run(&set.request, STORE_DEVICE_SET);
     CU_ASSERT_TRUE(rpc_ok(&status) && set.found);
-    batch = new_batch(1);
-    add_patient(batch, 1);
-    struct store_push request = {.batch = batch, .region_id = region_id};
+    batch = made_batch(&made, 1);
+    CU_ASSERT_TRUE(made_add_patient(&made, batch, 1));
+    struct store_push request = {.batch = batch, .region_id = made.region_id};
     status = run(&request.request, STORE_PUSH);
     CU_ASSERT_TRUE(rpc_ok(&status) && request.revoked);
-    CU_ASSERT_EQUAL(head_of(&region_id).last.seq, 0);
+    CU_ASSERT_EQUAL(head_of(&made.region_id).last.seq, 0);
     push_batch_free(batch);
     status = run(&page.request, STORE_PAGE);
     CU_ASSERT_TRUE(rpc_ok(&status) && page.revoked && page.row_count == 0);
@@ -503,13 +369,13 @@ static void test_R22_a_place_that_the_log_does_not_have_is_told(void)
     begin();
     new_code(code, 1);
     CU_ASSERT_EQUAL(enrol(code, 1, 0), STORE_CODE_GOOD);
-    batch = new_batch(1);
-    add_patient(batch, 1);
+    batch = made_batch(&made, 1);
+    CU_ASSERT_TRUE(made_add_patient(&made, batch, 1));
     push(batch);
     push_batch_free(batch);
     for (size_t i = 0; i < 3; i++) {
-        request.places[i].region_id = region_id;
-        request.places[i].place = head_of(&region_id).last;
+        request.places[i].region_id = made.region_id;
+        request.places[i].place = head_of(&made.region_id).last;
     }
     request.places[1].place.seq = 2;
     request.places[2].place.hash[3] ^= 1;
@@ -530,7 +396,7 @@ static void test_a_newer_schema_is_refused_and_untouched(void)
     sqlite3 *db;
 
     begin();
-    options = (struct store_options){.roles = roles};
+    options = (struct store_options){.roles = made.roles};
     CU_ASSERT_EQUAL_FATAL(sqlite3_open(file, &db), SQLITE_OK);
     CU_ASSERT_EQUAL(
         sqlite3_exec(db, "INSERT INTO schema_migration VALUES (999, 'x', x'00')", NULL, NULL, NULL),
@@ -547,7 +413,7 @@ static void test_a_missing_and_a_damaged_file_give_a_status(void)
     struct store *again;
 
     begin();
-    options = (struct store_options){.roles = roles};
+    options = (struct store_options){.roles = made.roles};
     struct rpc_status status = store_sqlite_open("no/such/file.db", false, &options, &again);
     CU_ASSERT_EQUAL(status.code, RPC_NOT_FOUND);
     status = store_sqlite_open("/proc/self/exe", false, &options, &again);

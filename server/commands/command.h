@@ -24,6 +24,8 @@ struct command_line {
     const char *store_uri;
     const char *owner;
     const char *distributed;
+    const char *from;
+    const char *to;
     const char *listen;
     const char *facility;
     const char *regions;
@@ -66,6 +68,7 @@ struct rpc_status command_quarantine(struct command *command);
 struct rpc_status command_status(struct command *command);
 struct rpc_status command_migrate(struct command *command);
 struct rpc_status command_verify(struct command *command);
+struct rpc_status command_copy(struct command *command);
 
 /* ---- Pieces --------------------------------------------------------------- */
 

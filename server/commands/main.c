@@ -75,6 +75,12 @@ static const struct entry {
      "Brings the store's schema up to date; refuses one that is newer than this outpostd.\n"
      "--owner as for init. With --distributed the database is a Citus cluster, and tables\n"
      "that are not spread over it yet become so: by region."},
+    {"copy", command_copy, false, 0,
+     "copy --from sqlite:DIR|postgresql://... --to postgresql://...|sqlite:DIR [--owner URI]",
+     "Copies a whole store into an empty one of the other engine, in one transaction, and\n"
+     "verifies it; with outpostd serve stopped. DIR is a data folder, or its outpost.db. Then\n"
+     "`store` in DIR/outpostd.ini can name the other one, and devices go on where they were.\n"
+     "The database takes DIR's CA. --owner as for init."},
     {"verify", command_verify, true, 0, "verify --data DIR",
      "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
      "code 65 when anything does not agree."},
@@ -301,6 +307,8 @@ enum line_option {
     OPTION_STORE,
     OPTION_OWNER,
     OPTION_DISTRIBUTED,
+    OPTION_FROM,
+    OPTION_TO,
     OPTION_LISTEN,
     OPTION_FACILITY,
     OPTION_REGIONS,
@@ -320,6 +328,8 @@ static const struct option options[] = {
     {"store", required_argument, NULL, OPTION_STORE},
     {"owner", required_argument, NULL, OPTION_OWNER},
     {"distributed", required_argument, NULL, OPTION_DISTRIBUTED},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"to", required_argument, NULL, OPTION_TO},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"facility", required_argument, NULL, OPTION_FACILITY},
     {"regions", required_argument, NULL, OPTION_REGIONS},
@@ -352,6 +362,12 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_DISTRIBUTED:
         line->distributed = optarg;
+        return true;
+    case OPTION_FROM:
+        line->from = optarg;
+        return true;
+    case OPTION_TO:
+        line->to = optarg;
         return true;
     case OPTION_LISTEN:
         line->listen = optarg;
@@ -423,12 +439,12 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     struct store_options store_options = {0};
     struct rpc_status status;
 
-    if (command->line->data == NULL)
+    if (command->line->data == NULL && entry->run != command_copy)
         return command_usage("--data DIR is missing: outpostd %s", entry->usage);
     command->hasher = record_hasher_new();
     if (command->hasher == NULL || !scope_roles_find(&outpost_v1_schema, &command->roles))
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
-    if (entry->run != command_init) {
+    if (entry->run != command_init && entry->run != command_copy) {
         status = config_load(command->line->data, &command->config);
         if (!rpc_ok(&status))
             return status;

@@ -208,8 +208,9 @@ enum postgres_code postgres_read_revoked(struct postgres_conn *conn, struct stor
     postgres_array_init(&ids, POSTGRES_UUID);
     for (size_t i = 0; i < revoked->device_count; i++)
         postgres_array_add_uuid(&ids, &revoked->devices[i]);
-    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o), device d"
-                         " WHERE d.device_id = u.id AND d.state <> $2");
+    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
+                         " LATERAL (SELECT FROM device WHERE device_id = u.id AND state <> $2"
+                         " OFFSET 0) d");
     postgres_put_array(conn, &ids);
     postgres_put_int(conn, STORE_DEVICE_ACTIVE);
     enum postgres_code code = ask(conn, &result);

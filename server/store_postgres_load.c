@@ -10,8 +10,10 @@
  * locks when that names a region which it has not locked. The global region is locked
  * only for those who write in it.
  *
- * A statement touches one region and joins its counter row, and takes a whole batch
- * as arrays: so it is one task of one shard on a distributed PostgreSQL.
+ * A statement touches one region and takes a whole batch as arrays: so it is one task
+ * of one shard on a distributed PostgreSQL. OFFSET 0 makes the array the outer side:
+ * left free, a planner that knows the table as small walks the region for each batch,
+ * and keeps that plan while the region grows.
  */
 #include "store_postgres.h"
 
@@ -186,8 +188,9 @@ static void look_up_families(struct lookups *lookups)
     }
     if (lookup->count > 0) {
         postgres_query(lookups->conn,
-                       "SELECT u.o, r.id FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o)"
-                       " JOIN family f ON f.family_id = u.id, unnest(f.region_ids) r(id)");
+                       "SELECT u.o, r.id FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
+                       " LATERAL (SELECT region_ids FROM family WHERE family_id = u.id OFFSET 0) f,"
+                       " unnest(f.region_ids) r(id)");
         postgres_put_array(lookups->conn, &ids);
         lookup->query = postgres_end_query(lookups->conn);
         lookups->count++;
@@ -229,10 +232,10 @@ static void look_up_known(struct lookups *lookups, const struct record_uuid *reg
         postgres_array_add_id16(&ids, k->key.id.bytes);
     }
     if (lookup->count > 0) {
-        postgres_query(lookups->conn, "SELECT u.o, m.status, m.reason, m.field FROM sync_region s,"
-                                      " unnest($2::uuid[]) WITH ORDINALITY u(id, o), mutation m"
-                                      " WHERE s.region_id = $1 AND m.region_id = s.region_id"
-                                      " AND m.mutation_id = u.id");
+        postgres_query(lookups->conn,
+                       "SELECT u.o, m.* FROM unnest($2::uuid[]) WITH ORDINALITY u(id, o),"
+                       " LATERAL (SELECT status, reason, field FROM mutation"
+                       " WHERE region_id = $1 AND mutation_id = u.id OFFSET 0) m");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
         lookup->query = postgres_end_query(lookups->conn);
@@ -267,10 +270,10 @@ static void look_up_receipts(struct lookups *lookups, const struct record_uuid *
         postgres_array_add_uuid(&ids, &r->key.device);
     }
     if (lookup->count > 0) {
-        postgres_query(lookups->conn, "SELECT u.o, substr(r.receipts, 1, 16) FROM sync_region s,"
-                                      " unnest($2::uuid[]) WITH ORDINALITY u(id, o), receipt r"
-                                      " WHERE s.region_id = $1 AND r.region_id = s.region_id"
-                                      " AND r.device_id = u.id");
+        postgres_query(lookups->conn, "SELECT u.o, substr(r.receipts, 1, 16)"
+                                      " FROM unnest($2::uuid[]) WITH ORDINALITY u(id, o),"
+                                      " LATERAL (SELECT receipts FROM receipt"
+                                      " WHERE region_id = $1 AND device_id = u.id OFFSET 0) r");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
         lookup->query = postgres_end_query(lookups->conn);
@@ -306,10 +309,10 @@ static void look_up_markers(struct lookups *lookups, const struct record_uuid *r
         postgres_array_add_uuid(&ids, &m->key.family);
     }
     if (lookup->count > 0) {
-        postgres_query(lookups->conn, "SELECT u.o, m.kind, m.seq FROM sync_region s,"
-                                      " unnest($2::uuid[]) WITH ORDINALITY u(id, o), marker m"
-                                      " WHERE s.region_id = $1 AND m.region_id = s.region_id"
-                                      " AND m.family_id = u.id");
+        postgres_query(lookups->conn,
+                       "SELECT u.o, m.* FROM unnest($2::uuid[]) WITH ORDINALITY u(id, o),"
+                       " LATERAL (SELECT kind, seq FROM marker"
+                       " WHERE region_id = $1 AND family_id = u.id OFFSET 0) m");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
         lookup->query = postgres_end_query(lookups->conn);
@@ -379,11 +382,10 @@ static void look_up_records(struct lookups *lookups, const struct record_uuid *r
     }
     if (lookup->count > 0) {
         postgres_query(lookups->conn,
-                       "SELECT u.o, r.version, r.deleted, r.stamp, r.body, r.past"
-                       " FROM sync_region s, unnest($2::uuid[], $3::integer[], $4::uuid[])"
-                       " WITH ORDINALITY u(family_id, type, id, o), record r"
-                       " WHERE s.region_id = $1 AND r.region_id = s.region_id"
-                       " AND r.family_id = u.family_id AND r.type = u.type AND r.id = u.id");
+                       "SELECT u.o, r.* FROM unnest($2::uuid[], $3::integer[], $4::uuid[])"
+                       " WITH ORDINALITY u(family_id, type, id, o), LATERAL (SELECT version,"
+                       " deleted, stamp, body, past FROM record WHERE region_id = $1"
+                       " AND family_id = u.family_id AND type = u.type AND id = u.id OFFSET 0) r");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &families);
         postgres_put_array(lookups->conn, &types);
@@ -433,10 +435,9 @@ static void look_up_whole(struct lookups *lookups, const struct record_uuid *reg
     }
     if (lookup->count > 0) {
         postgres_query(lookups->conn,
-                       "SELECT u.o, r.version, r.deleted, r.stamp, r.body, r.past, r.type, r.id"
-                       " FROM sync_region s, unnest($2::uuid[]) WITH ORDINALITY u(id, o), record r"
-                       " WHERE s.region_id = $1 AND r.region_id = s.region_id"
-                       " AND r.family_id = u.id");
+                       "SELECT u.o, r.* FROM unnest($2::uuid[]) WITH ORDINALITY u(id, o),"
+                       " LATERAL (SELECT version, deleted, stamp, body, past, type, id FROM record"
+                       " WHERE region_id = $1 AND family_id = u.id OFFSET 0) r");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
         lookup->query = postgres_end_query(lookups->conn);

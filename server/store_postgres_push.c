@@ -55,9 +55,7 @@ static void write_purges(struct postgres_conn *conn, const struct push_set *set,
         if (same(&p->region, region))
             postgres_array_add_uuid(&columns.list[0], &p->family);
     columns_send(&columns, conn,
-                 "DELETE FROM record r USING sync_region s, unnest($2::uuid[]) u(id)"
-                 " WHERE s.region_id = $1 AND r.region_id = s.region_id AND r.family_id = u.id",
-                 region);
+                 "DELETE FROM record WHERE region_id = $1 AND family_id = ANY($2::uuid[])", region);
 }
 
 static void write_rows(struct postgres_conn *conn, const struct push_set *set,
@@ -298,10 +296,11 @@ static void write_families(struct postgres_conn *conn, const struct push_set *se
     }
     if (ids.count > 0) {
         postgres_query(conn, stored
-                                 ? "UPDATE family SET region_ids = CASE WHEN u.a = u.b"
-                                   " THEN ARRAY[u.a] ELSE ARRAY[u.a, u.b] END FROM"
-                                   " unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(id, a, b)"
-                                   " WHERE family_id = u.id"
+                                 ? "INSERT INTO family(family_id, region_ids) SELECT u.id,"
+                                   " CASE WHEN u.a = u.b THEN ARRAY[u.a] ELSE ARRAY[u.a, u.b] END"
+                                   " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(id, a, b)"
+                                   " ON CONFLICT (family_id) DO UPDATE SET"
+                                   " region_ids = excluded.region_ids"
                                  : "INSERT INTO family(family_id, region_ids) SELECT u.id,"
                                    " CASE WHEN u.a = u.b THEN ARRAY[u.a] ELSE ARRAY[u.a, u.b] END"
                                    " FROM unnest($1::uuid[], $2::uuid[], $3::uuid[]) u(id, a, b)");
@@ -346,8 +345,9 @@ static enum postgres_code mark_revoked(struct postgres_conn *conn, struct store_
     postgres_array_init(&ids, POSTGRES_UUID);
     for (size_t i = 0; i < count; i++)
         postgres_array_add_uuid(&ids, &pushes[i]->batch->device.device_id);
-    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o), device d"
-                         " WHERE d.device_id = u.id AND d.state <> $2");
+    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
+                         " LATERAL (SELECT FROM device WHERE device_id = u.id AND state <> $2"
+                         " OFFSET 0) d");
     postgres_put_array(conn, &ids);
     postgres_put_int(conn, STORE_DEVICE_ACTIVE);
     size_t query = postgres_end_query(conn);

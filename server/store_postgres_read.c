@@ -93,9 +93,9 @@ static enum postgres_code read_these_heads(struct postgres_conn *conn, struct st
         heads->heads[i].region_id = heads->regions[i];
         postgres_array_add_uuid(&ids, &heads->regions[i]);
     }
-    postgres_query(conn, "SELECT u.o, s.last_seq, s.last_hash, s.records, s.digest"
-                         " FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o), sync_region s"
-                         " WHERE s.region_id = u.id");
+    postgres_query(conn, "SELECT u.o, s.* FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
+                         " LATERAL (SELECT last_seq, last_hash, records, digest FROM sync_region"
+                         " WHERE region_id = u.id OFFSET 0) s");
     postgres_put_array(conn, &ids);
     size_t query = postgres_end_query(conn);
     enum postgres_code code = postgres_exchange(conn);

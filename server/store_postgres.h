@@ -35,10 +35,11 @@ struct postgres_locks {
  * begun anew, with a new set, by the locks that are wider now. */
 /* False: no room. */
 bool postgres_locks_add(struct postgres_locks *locks, const struct record_uuid *region);
-/* Begins the transaction, and loads what all batches need. */
+/* Begins the transaction, and loads what all batches need. revoked: whose author the
+ * database refuses by now, one for each batch; NULL: that is not asked. */
 enum postgres_code postgres_push_begin(struct postgres_conn *conn, struct push_set *set,
                                        struct push_batch *const *batches, size_t count,
-                                       struct postgres_locks *locks);
+                                       struct postgres_locks *locks, bool *revoked);
 /* Loads what a batch needs by now. */
 enum postgres_code postgres_push_more(struct postgres_conn *conn, struct push_set *set,
                                       struct push_batch *batch, struct postgres_locks *locks);
@@ -52,7 +53,7 @@ enum postgres_code postgres_push(struct postgres_conn *conn, struct push_set *se
  * which the exchange is the caller's. */
 enum postgres_code postgres_push_decide(struct postgres_conn *conn, struct push_set *set,
                                         struct push_batch *const *batches, size_t count,
-                                        struct postgres_locks *locks);
+                                        struct postgres_locks *locks, bool *revoked);
 void postgres_push_write(struct postgres_conn *conn, struct push_set *set);
 
 /* store_postgres_read.c: each inside a read snapshot that the caller has begun. */

@@ -314,8 +314,21 @@ static void write_families(struct postgres_conn *conn, const struct push_set *se
     postgres_array_deinit(&second);
 }
 
+static int by_record(const struct push_row *a, const struct push_row *b)
+{
+    return record_key_compare(&a->record->key, &b->record->key);
+}
+
+static int by_id(const struct push_known *a, const struct push_known *b)
+{
+    return memcmp(a->key.id.bytes, b->key.id.bytes, RECORD_MUTATION_ID_LEN);
+}
+
 void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
 {
+    /* In the order of their keys: neighbours in a batch share an index page. */
+    HASH_SORT(set->rows, by_record);
+    HASH_SORT(set->known, by_id);
     write_families(conn, set, true);
     write_families(conn, set, false);
     for (const struct push_region *r = set->regions; r != NULL; r = r->hh.next) {
@@ -335,33 +348,6 @@ void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
 }
 
 /* ---- A group ------------------------------------------------------------------------- */
-
-/* Whom the database refuses by now. */
-static enum postgres_code mark_revoked(struct postgres_conn *conn, struct store_push *const *pushes,
-                                       size_t count)
-{
-    struct postgres_array ids;
-
-    postgres_array_init(&ids, POSTGRES_UUID);
-    for (size_t i = 0; i < count; i++)
-        postgres_array_add_uuid(&ids, &pushes[i]->batch->device.device_id);
-    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
-                         " LATERAL (SELECT FROM device WHERE device_id = u.id AND state <> $2"
-                         " OFFSET 0) d");
-    postgres_put_array(conn, &ids);
-    postgres_put_int(conn, STORE_DEVICE_ACTIVE);
-    size_t query = postgres_end_query(conn);
-    enum postgres_code code = postgres_exchange(conn);
-    postgres_array_deinit(&ids);
-    if (code != POSTGRES_OK)
-        return code;
-    const PGresult *result = postgres_result(conn, query);
-    for (size_t i = 0; i < count; i++)
-        pushes[i]->revoked = false;
-    for (size_t row = 0; row < postgres_row_count(result); row++)
-        pushes[postgres_u64(result, row, 0) - 1]->revoked = true;
-    return POSTGRES_OK;
-}
 
 static bool writes_globals(const struct push_batch *batch)
 {
@@ -388,13 +374,15 @@ static bool guess_locks(struct postgres_locks *locks, struct push_batch *const *
 
 enum postgres_code postgres_push_decide(struct postgres_conn *conn, struct push_set *set,
                                         struct push_batch *const *batches, size_t count,
-                                        struct postgres_locks *locks)
+                                        struct postgres_locks *locks, bool *revoked)
 {
     enum postgres_code code = guess_locks(locks, batches, count) ? POSTGRES_OK : POSTGRES_AGAIN;
 
     if (code == POSTGRES_OK)
-        code = postgres_push_begin(conn, set, batches, count, locks);
+        code = postgres_push_begin(conn, set, batches, count, locks, revoked);
     for (size_t i = 0; i < count && code == POSTGRES_OK; i++) {
+        if (revoked != NULL && revoked[i])
+            continue;
         /* What the batches before it have decided may have brought more. */
         if (i > 0)
             code = postgres_push_more(conn, set, batches[i], locks);
@@ -409,19 +397,15 @@ enum postgres_code postgres_push(struct postgres_conn *conn, struct push_set *se
                                  struct postgres_locks *locks)
 {
     struct push_batch *batches[POSTGRES_GROUP_MAX];
-    size_t batch_count = 0;
-    enum postgres_code code = mark_revoked(conn, pushes, count);
+    bool revoked[POSTGRES_GROUP_MAX];
 
+    for (size_t i = 0; i < count; i++)
+        batches[i] = pushes[i]->batch;
+    enum postgres_code code = postgres_push_decide(conn, set, batches, count, locks, revoked);
     if (code != POSTGRES_OK)
         return code;
     for (size_t i = 0; i < count; i++)
-        if (!pushes[i]->revoked)
-            batches[batch_count++] = pushes[i]->batch;
-    if (batch_count == 0)
-        return POSTGRES_OK;
-    code = postgres_push_decide(conn, set, batches, batch_count, locks);
-    if (code != POSTGRES_OK)
-        return code;
+        pushes[i]->revoked = revoked[i];
     postgres_push_write(conn, set);
     return postgres_exec(conn, "COMMIT");
 }

@@ -159,7 +159,7 @@ static enum postgres_code decide_again(struct postgres_conn *conn, struct push_s
                                        struct store_quarantine_retry *retry)
 {
     batch->again = true;
-    enum postgres_code code = postgres_push_decide(conn, set, &batch, 1, locks);
+    enum postgres_code code = postgres_push_decide(conn, set, &batch, 1, locks, NULL);
 
     if (code != POSTGRES_OK)
         return code;

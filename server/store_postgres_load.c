@@ -62,20 +62,6 @@ static size_t send_lock(struct postgres_conn *conn, const struct record_uuid *re
     return postgres_end_query(conn);
 }
 
-/* Makes the counter of a region that nothing was written to yet. */
-static enum postgres_code make_region(struct postgres_conn *conn, const struct record_uuid *region)
-{
-    static const uint8_t zeros[AUDIT_HASH_LEN];
-
-    postgres_query(conn, "INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest)"
-                         " VALUES ($1, 0, $2, 0, 0) ON CONFLICT (region_id) DO NOTHING");
-    postgres_put_uuid(conn, region);
-    postgres_put_bytes(conn, zeros, sizeof zeros);
-    postgres_end_query(conn);
-    send_lock(conn, region);
-    return postgres_exchange(conn);
-}
-
 struct lock_queries {
     size_t regions[POSTGRES_LOCKS_MAX];
     size_t global_head; /* when the global region is not locked: only its head is told */
@@ -106,19 +92,32 @@ static enum postgres_code take_locks(struct postgres_conn *conn, struct push_set
     return good ? POSTGRES_OK : POSTGRES_NO_MEMORY;
 }
 
-/* After take_locks, and after everything else of that exchange was taken. */
+/* Makes the counters of regions that nothing was written to yet, and commits them.
+ * ABSENT: there were some. What was read with no lock on them may be old by now, since
+ * another server may have made and used them meanwhile: all begins anew (R10). */
 static enum postgres_code make_missing(struct postgres_conn *conn,
                                        const struct postgres_locks *locks,
                                        const struct lock_queries *queries)
 {
-    bool missing[POSTGRES_LOCKS_MAX];
-    enum postgres_code code = POSTGRES_OK;
+    static const uint8_t zeros[AUDIT_HASH_LEN];
+    struct postgres_array missing;
 
+    postgres_array_init(&missing, POSTGRES_UUID);
     for (size_t i = 0; i < locks->count; i++)
-        missing[i] = postgres_row_count(postgres_result(conn, queries->regions[i])) == 0;
-    for (size_t i = 0; i < locks->count && code == POSTGRES_OK; i++)
-        if (missing[i])
-            code = make_region(conn, &locks->regions[i]);
+        if (postgres_row_count(postgres_result(conn, queries->regions[i])) == 0)
+            postgres_array_add_uuid(&missing, &locks->regions[i]);
+    enum postgres_code code = POSTGRES_OK;
+    if (missing.count > 0) {
+        postgres_query(conn, "INSERT INTO sync_region(region_id, last_seq, last_hash, records,"
+                             " digest) SELECT u.id, 0, $2, 0, 0 FROM unnest($1::uuid[]) u(id)"
+                             " ON CONFLICT (region_id) DO NOTHING");
+        postgres_put_array(conn, &missing);
+        postgres_put_bytes(conn, zeros, sizeof zeros);
+        postgres_end_query(conn);
+        code = postgres_exec(conn, "COMMIT");
+        code = code == POSTGRES_OK ? POSTGRES_ABSENT : code;
+    }
+    postgres_array_deinit(&missing);
     return code;
 }
 
@@ -603,7 +602,7 @@ enum postgres_code postgres_push_begin(struct postgres_conn *conn, struct push_s
         code = take_locks(conn, set, locks, &queries);
     if (code == POSTGRES_OK)
         code = take_lookups(&lookups);
-    if (code == POSTGRES_OK)
+    if (code == POSTGRES_OK) /* the last: it drops the results */
         code = make_missing(conn, locks, &queries);
     if (code == POSTGRES_OK)
         code = check_locks(set, locks);

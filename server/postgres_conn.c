@@ -129,6 +129,7 @@ struct rpc_status postgres_conn_status(const struct postgres_conn *conn, enum po
     case POSTGRES_OK:
         return rpc_status_ok();
     case POSTGRES_AGAIN:
+    case POSTGRES_BUSY:
         return rpc_status_make(RPC_UNAVAILABLE, "the server's database is busy; try later");
     case POSTGRES_LOST:
         return rpc_status_make(RPC_UNAVAILABLE, "the server's database is away; try later");
@@ -157,11 +158,11 @@ static enum postgres_code code_of_sqlstate(const char *state)
         const char *state; /* or how it begins */
         enum postgres_code code;
     } codes[] = {
-        {"40001", POSTGRES_AGAIN}, {"40P01", POSTGRES_AGAIN}, {"55P03", POSTGRES_AGAIN},
+        {"40001", POSTGRES_AGAIN}, {"40P01", POSTGRES_AGAIN}, {"55P03", POSTGRES_BUSY},
         {"57P01", POSTGRES_LOST},  {"57P02", POSTGRES_LOST},  {"57P03", POSTGRES_LOST},
         {"25006", POSTGRES_LOST}, /* demoted: another one is the leader now */
-        {"08", POSTGRES_LOST},     {"53100", POSTGRES_FULL},  {"53", POSTGRES_AGAIN},
-        {"57014", POSTGRES_AGAIN}, /* statement_timeout */
+        {"08", POSTGRES_LOST},     {"53100", POSTGRES_FULL},  {"53", POSTGRES_BUSY},
+        {"57014", POSTGRES_BUSY}, /* statement_timeout */
     };
 
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)

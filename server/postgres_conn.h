@@ -38,6 +38,7 @@ enum {
 enum postgres_code {
     POSTGRES_OK,
     POSTGRES_AGAIN,     /* a conflict with another transaction: run it again */
+    POSTGRES_BUSY,      /* it took too long, or a lock was not to be had: later */
     POSTGRES_LOST,      /* the connection is gone, or its server does not write any more */
     POSTGRES_FULL,      /* no room on the database's disk */
     POSTGRES_NO_MEMORY, /* here */

@@ -237,7 +237,8 @@ class Load:
                 raise AssertionError(f"{refusal.code()}: {refusal.details()}") from refusal
             with self.lock:
                 self.refused += 1
-        if peer.welcome.resets:
+        welcome = getattr(peer, "welcome", None)  # none yet when the first sync was refused
+        if welcome and (welcome.resend_acknowledged or any(r.reset for r in welcome.regions)):
             raise AssertionError("the server says that it has lost history")
         done = {m.id for m, a in zip(mutations, peer.answers) if a.status in DONE}
         if done:

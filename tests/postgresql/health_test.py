@@ -22,6 +22,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "blackbox")
 from peer import Outpostd, Peer, new_patient, new_reading, sql, sync_call
 
 DATABASE = os.environ["OUTPOST_TEST_POSTGRES"]
+TRIES = 300  # each with a pause: far above the engine's longest back-off
 DATA = pathlib.Path(sql(DATABASE, "SHOW data_directory"))
 
 
@@ -29,6 +30,14 @@ def pg_ctl(*words):
     as_postgres = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
     folder = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
     subprocess.run([*as_postgres, str(folder / "pg_ctl"), *words, "-D", str(DATA), "-s", "-w"], check=True, cwd="/",
+                   stdout=subprocess.DEVNULL)
+
+
+def read_only(value):
+    """All sessions, from their next transaction on: what a demoted leader says to them."""
+    commands = ("SET default_transaction_read_only = off",
+                f"ALTER SYSTEM SET default_transaction_read_only = {value}", "SELECT pg_reload_conf()")
+    subprocess.run(["psql", "-X", "-q", "-d", DATABASE, *(w for c in commands for w in ("-c", c))], check=True,
                    stdout=subprocess.DEVNULL)
 
 
@@ -52,19 +61,21 @@ class Health(unittest.TestCase):
         """A push that must get through, and does as soon as the database is back."""
         patient = new_patient(peer.facility)
         mutations = [patient, new_reading(patient.id, peer.facility)]
-        while True:
+        for _ in range(TRIES):
             code = self.try_push(peer, mutations)
             if code == grpc.StatusCode.OK:
                 self.assertIn((patient.id, "patient", patient.id), peer.records)
                 return
             self.assertEqual(grpc.StatusCode.UNAVAILABLE, code)
             time.sleep(.1)
+        self.fail(f"not through after {TRIES} tries: {self.refusal}")
 
     def try_push(self, peer, mutations=None):
         try:
             peer.sync(mutations or [new_patient(peer.facility)])
             return grpc.StatusCode.OK
         except grpc.RpcError as refusal:
+            self.refusal = refusal.details()
             return refusal.code()
 
     def each(self, run):
@@ -101,16 +112,13 @@ class Health(unittest.TestCase):
             self.assertEqual({grpc.StatusCode.OK}, set(self.each(self.try_push)))
 
     def test_a_leader_that_becomes_a_standby_is_left(self):
-        sql(DATABASE, "ALTER SYSTEM SET default_transaction_read_only = on")
-        sql(DATABASE, "SELECT pg_reload_conf()")
+        read_only("on")
         try:
             while sql(DATABASE, "SHOW transaction_read_only") != "on":
                 time.sleep(.05)
             self.assertEqual({grpc.StatusCode.UNAVAILABLE}, set(self.each(self.try_push)))
         finally:
-            subprocess.run(["psql", "-X", "-q", "-d", DATABASE, "-c", "SET default_transaction_read_only = off",
-                            "-c", "ALTER SYSTEM RESET default_transaction_read_only", "-c", "SELECT pg_reload_conf()"],
-                           check=True, stdout=subprocess.DEVNULL)
+            read_only("off")
         self.each(self.push)
 
     def test_a_database_that_hangs_holds_nobody_else_up(self):

@@ -16,6 +16,7 @@
  */
 #include "apply.h"
 
+#include "aside.h"
 #include "resend.h"
 #include "schema.h"
 
@@ -324,6 +325,9 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
     image_init(&held);
     image_init(&now);
     good = confirm(store, &sealed->key) && image_read_held(store, &sealed->key, &held);
+    /* R20: taken, and in scope: what the family's mark of an earlier leaving says is over. */
+    if (good && answer->status < ANSWER_QUARANTINED)
+        good = apply_family_present(store, &sealed->key.family);
     if (good && answer->status == ANSWER_APPLIED)
         good = fast_forward(store, rpc_buffer_view(&sealed->mutation), &held, &now);
     else if (good && answer->status != ANSWER_OUT_OF_SCOPE)
@@ -492,9 +496,11 @@ static bool run_with_family(struct store *store, enum store_statement which,
 
 bool apply_family_left(struct store *store, const struct record_uuid *family, uint64_t *dropped)
 {
-    bool pending;
+    bool pending = true;
 
-    if (!drop_family(store, family, &pending, dropped))
+    /* R22: while an offer is due the mark is all; apply_purge_left does the rest. */
+    if (!store->offer_due &&
+        (!aside_keep_family(store, family) || !drop_family(store, family, &pending, dropped)))
         return false;
     /* The mark waits for what is still pending; with nothing left of the family
      * it has nothing to do. */
@@ -595,14 +601,40 @@ bool apply_unheld(struct store *store, const struct record_key *key, uint64_t *d
     return drop_clean(store, key);
 }
 
+/* A row that no server sent (its version is 0) and no trigger marked is somebody's work,
+ * done behind the triggers' back: it is sent (I6). */
+static bool mark_unmarked(struct store *store, const struct record_key *key, bool *marked_out)
+{
+    struct image row;
+    int64_t generation;
+    bool pending, good;
+
+    image_init(&row);
+    good = image_pending(store, key, &pending, &generation) && image_read_row(store, key, &row);
+    *marked_out = good && !pending && row.present && row.version == 0;
+    if (*marked_out) {
+        sqlite3_stmt *mark = store_statement(store, STORE_PENDING_PUT);
+        if (row.stamp != 0)
+            store_sum_remove(store, key, row.stamp);
+        store->pending_any = true;
+        store_bind_key(mark, key);
+        good = store_run(store, mark);
+    }
+    image_deinit(&row);
+    return good;
+}
+
 /* The server's snapshot did not have it. After a reset that may be the server's
  * loss, so it is offered first; only administrators can give back global ones. */
 static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)
 {
     bool may_offer = store_class_of(key) == CLASS_FAMILY || store->admin;
+    bool marked;
 
-    if (!confirm(store, key))
+    if (!confirm(store, key) || !mark_unmarked(store, key, &marked))
         return false;
+    if (marked)
+        return true;
     if (store->offer_due && may_offer)
         return resend_offer_what_is_left(store, key);
     return apply_unheld(store, key, dropped);
@@ -614,6 +646,8 @@ bool apply_snapshot_complete(struct store *store, enum store_class class, uint64
     size_t count;
 
     store->unconfirmed_any = true;
+    if (!aside_keep_unconfirmed(store))
+        return false;
     do {
         sqlite3_stmt *statement = store_statement(store, STORE_UNCONFIRMED_NEXT);
         if (statement != NULL)

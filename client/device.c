@@ -4,7 +4,9 @@
  */
 #include "device.h"
 
+#include "outbox.h"
 #include "schema.h"
+#include "wipe.h"
 
 #include "outpost/v1/schema.gen.h"
 
@@ -99,19 +101,40 @@ void outpost_options_init_default(struct outpost_options *options)
     *options = (struct outpost_options){0};
 }
 
+/* A wipe that was interrupted goes on. That it cannot just now, because somebody else
+ * reads, stops nobody from opening: everything but status and sync is denied. */
+static bool go_on_wiping(struct store *store, bool *wiped_out)
+{
+    struct wipe wipe;
+
+    if (!wipe_load(store, &wipe))
+        return false;
+    *wiped_out = wipe.ordered;
+    if (wipe.ordered && !wipe.done && !wipe_finish(store))
+        store_rollback(store);
+    return true;
+}
+
+struct outpost_status outpost_check_wiped(outpost *device)
+{
+    (void)!wipe_allows(&device->store);
+    return device_status(device);
+}
+
 struct outpost_status outpost_open(const struct outpost_options *options, outpost **outpost_out)
 {
     const struct record_schema *schema =
         options->schema != NULL ? options->schema : &outpost_v1_schema;
     struct outpost *device = calloc(1, sizeof *device);
     struct outpost_status status = {.code = OUTPOST_IO, .message = "no memory"};
+    bool wiped;
 
     if (device == NULL)
         return status;
     snprintf(device->app_version, sizeof device->app_version, "%s",
              options->app_version != NULL ? options->app_version : "");
     if (store_open(&device->store, options->path, options->create, schema) &&
-        schema_ensure(&device->store)) {
+        go_on_wiping(&device->store, &wiped) && (wiped || schema_ensure(&device->store))) {
         *outpost_out = device;
         status.code = OUTPOST_OK;
         status.message[0] = '\0';
@@ -134,13 +157,16 @@ struct outpost_status outpost_set_facility(outpost *device,
                                            const uint8_t facility_id[OUTPOST_ID_LEN])
 {
     struct store *store = &device->store;
+    struct outbox_options sealing = {.now_ms = device_now_ms()};
     struct device_state state;
 
     device_state_init(&state);
-    if (device_state_load(store, &state) && !state.enrolled)
+    if (wipe_allows(store) && device_state_load(store, &state) && !state.enrolled)
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
+    sealing.facility_id = state.facility_id;
     device_state_deinit(&state);
-    if (store_ok(store) && store_begin(store, STORE_FULL) &&
+    /* What was entered so far was entered at the facility that is left. */
+    if (store_ok(store) && outbox_seal(store, &sealing) && store_begin(store, STORE_FULL) &&
         store_put_bytes(store, STORE_STATE_FACILITY_SET,
                         rpc_bytes_view(facility_id, OUTPOST_ID_LEN)))
         (void)!store_commit(store);

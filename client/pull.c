@@ -7,6 +7,8 @@
 #include "pull.h"
 
 #include "apply.h"
+#include "aside.h"
+#include "repair.h"
 #include "schema.h"
 
 #include "outpost/v1/sync.pb-c.h"
@@ -69,7 +71,8 @@ static bool begin_snapshot(struct page *page, struct rpc_bytes bytes)
 
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
-    return apply_snapshot_begin(page->store, class_of_region(&region), page->session_ms);
+    return repair_begins(page->store, &region, page->session_ms) &&
+           apply_snapshot_begin(page->store, class_of_region(&region), page->session_ms);
 }
 
 static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
@@ -172,12 +175,12 @@ static bool keep_region(struct store *store, const Outpost__V1__RegionState *reg
     return store_run(store, statement);
 }
 
+/* What the server has, kept and in classes: more than one family region cannot be told
+ * apart here, and is not compared. */
 static bool keep_regions(struct store *store, const Outpost__V1__CaughtUp *caught_up,
-                         bool *mismatch_out)
+                         struct repair_region regions_out[CLASS_COUNT],
+                         size_t counts_out[CLASS_COUNT])
 {
-    size_t families = 0;
-    bool mismatch[CLASS_COUNT] = {false, false};
-
     if (caught_up->n_regions > OUTPOST_REGIONS_MAX)
         return malformed(store);
     if (!store_run(store, store_statement(store, STORE_REGION_CLEAR)))
@@ -188,22 +191,119 @@ static bool keep_regions(struct store *store, const Outpost__V1__CaughtUp *caugh
         if (!keep_region(store, region, &region_id))
             return false;
         enum store_class class = class_of_region(&region_id);
-        families += class == CLASS_FAMILY;
-        mismatch[class] = mismatch[class] ||
-                          !pull_region_agrees(store, &region_id, region->records, region->digest);
+        counts_out[class]++;
+        regions_out[class] =
+            (struct repair_region){.region_id = region_id,
+                                   .there = {.records = region->records, .digest = region->digest}};
     }
-    *mismatch_out = mismatch[CLASS_GLOBAL] || (families == 1 && mismatch[CLASS_FAMILY]);
+    return repair_keep_regions(store);
+}
+
+/* Whether a digest differs in a way that is news. */
+static bool look_for_news(struct store *store, struct repair_region regions[CLASS_COUNT],
+                          const size_t counts[CLASS_COUNT], int64_t now_ms, bool *news_out)
+{
+    *news_out = false;
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        struct repair_region *region = &regions[class];
+        bool waits = false;
+        region->here = store->sums[class];
+        if (counts[class] != 1 || pull_region_agrees(store, &region->region_id,
+                                                     region->there.records, region->there.digest))
+            continue;
+        if (!repair_waits(store, region, now_ms, &waits))
+            return false;
+        *news_out = *news_out || !waits;
+    }
+    return true;
+}
+
+static void note_repaired(struct outpost_sync_result *result, const struct record_uuid *region_id)
+{
+    if (result->repaired < OUTPOST_REPAIRED_MAX)
+        memcpy(result->repaired_region_ids[result->repaired++], region_id->bytes, OUTPOST_ID_LEN);
+}
+
+/* R24, with work pending too. While offers wait the two sides differ by just these (R22).
+ * recount: the rows are known to be damaged. */
+static bool compare(struct store *store, const Outpost__V1__CaughtUp *caught_up, int64_t now_ms,
+                    bool recount, struct outpost_sync_result *result)
+{
+    struct repair_region regions[CLASS_COUNT];
+    size_t counts[CLASS_COUNT] = {0, 0};
+    bool news;
+
+    if (!keep_regions(store, caught_up, regions, counts))
+        return false;
+    result->digest_mismatch = false;
+    if (store->offer_due)
+        return true;
+    if (!look_for_news(store, regions, counts, now_ms, &news))
+        return false;
+    recount = recount || news;
+    if (recount && !repair_recount(store))
+        return false;
+    for (int class = 0; class < CLASS_COUNT; class ++) {
+        enum repair_outcome outcome = REPAIR_AGREES;
+        if (counts[class] != 1)
+            continue;
+        regions[class].here = store->sums[class];
+        if (!repair_compare(store, &regions[class], now_ms, &outcome))
+            return false;
+        if (outcome == REPAIR_HELPED)
+            note_repaired(result, &regions[class].region_id);
+        result->digest_mismatch = result->digest_mismatch || outcome == REPAIR_DIFFERS;
+    }
+    result->recounted = result->recounted || (recount && !result->digest_mismatch);
     return true;
 }
 
 static bool trim_journal(struct store *store, int64_t now_ms)
 {
     sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_TRIM);
+    int64_t before_ms = now_ms - PULL_JOURNAL_DAYS * INT64_C(86400000);
 
     if (statement == NULL)
         return false;
-    sqlite3_bind_int64(statement, 1, now_ms - PULL_JOURNAL_DAYS * INT64_C(86400000));
+    sqlite3_bind_int64(statement, 1, before_ms);
+    return store_run(store, statement) && aside_trim(store, now_ms, before_ms);
+}
+
+static bool note_checked(struct store *store, int64_t now_ms)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_STATE_CHECKED_SET);
+
+    if (statement != NULL) {
+        sqlite3_bind_int64(statement, 1, now_ms);
+        sqlite3_bind_int64(statement, 2, REPAIR_CHECK_MS);
+    }
     return store_run(store, statement);
+}
+
+/* The offers are through: what had to wait for them goes now (R20, R22). */
+static bool end_offers(struct store *store, uint64_t *withdrawn)
+{
+    sqlite3_stmt *statement;
+
+    if (!store_run(store, store_statement(store, STORE_OFFER_DUE_CLEAR)))
+        return false;
+    statement = store_statement(store, STORE_STATE_OFFER_DUE_GET);
+    if (store_step(store, statement) == STORE_ROW)
+        store->offer_due = sqlite3_column_int(statement, 0);
+    sqlite3_reset(statement);
+    return apply_purge_left(store, withdrawn);
+}
+
+static bool take_caught_up(struct store *store, const Outpost__V1__CaughtUp *caught_up,
+                           int64_t now_ms, bool recount, struct outpost_sync_result *result)
+{
+    return store_begin(store, STORE_FULL) && end_offers(store, &result->withdrawn) &&
+           compare(store, caught_up, now_ms, recount, result) && store_save_sums(store) &&
+           trim_journal(store, now_ms) && note_checked(store, now_ms) &&
+           (caught_up->cursor.len == 0 ||
+            store_put_bytes(store, STORE_STATE_CURSOR_SET, bytes_of(&caught_up->cursor))) &&
+           store_put_bytes(store, STORE_STATE_CAUGHT_UP_SET, bytes_of(&caught_up->next_token)) &&
+           store_commit(store);
 }
 
 bool pull_caught_up(struct store *store, struct rpc_bytes message, int64_t now_ms,
@@ -211,22 +311,18 @@ bool pull_caught_up(struct store *store, struct rpc_bytes message, int64_t now_m
 {
     Outpost__V1__CaughtUp *caught_up =
         outpost__v1__caught_up__unpack(NULL, message.len, message.data);
-    bool mismatch = false;
+    struct outpost_sync_result counted = *result;
+    bool recount = false;
     bool good;
 
     if (caught_up == NULL)
         return malformed(store);
-    good = store_begin(store, STORE_FULL) && keep_regions(store, caught_up, &mismatch) &&
-           trim_journal(store, now_ms) &&
-           (caught_up->cursor.len == 0 ||
-            store_put_bytes(store, STORE_STATE_CURSOR_SET, bytes_of(&caught_up->cursor))) &&
-           store_put_bytes(store, STORE_STATE_CAUGHT_UP_SET, bytes_of(&caught_up->next_token)) &&
-           store_run(store, store_statement(store, STORE_OFFER_DUE_CLEAR)) && store_commit(store);
+    good = repair_check(store, now_ms, &recount) &&
+           take_caught_up(store, caught_up, now_ms, recount, &counted);
     if (good) {
-        result->caught_up = true;
-        result->caught_up_count++;
-        /* While offers wait the two sides differ by just these (R22). */
-        result->digest_mismatch = mismatch && !store->offer_due;
+        counted.caught_up = true;
+        counted.caught_up_count++;
+        *result = counted;
     }
     outpost__v1__caught_up__free_unpacked(caught_up, NULL);
     return good;

@@ -7,6 +7,7 @@
 #include "push.h"
 
 #include "apply.h"
+#include "aside.h"
 #include "resend.h"
 
 #include "outpost/rpc.h"
@@ -24,6 +25,8 @@ enum {
     ANSWER_FIELD_REASON = 2,
     ANSWER_FIELD_FIELD = 3,
     ANSWER_FIELD_RECORD = 4,
+    REASON_NOT_YOURS = 7,
+    REASON_NOT_ADMIN = 8,
     REASON_PARENT_MISSING = 32,
     REASON_UNKNOWN_BASE = 33,
 };
@@ -115,6 +118,7 @@ bool push_next(struct store *store, struct push_position *position,
     flight->count = 0;
     rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
     good = fill_push(store, position, limits, flight, &push);
+    flight->len = push.len;
     if (good) {
         wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
         good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");
@@ -241,7 +245,40 @@ static bool offer_lost(struct store *store, const struct record_key *key,
     return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
 }
 
-static bool load_resent(struct answering *answering, int64_t n, struct record_key *key_out,
+/* R14: a new record without its parent on the server, which its user has deleted
+ * again, is nowhere else: it would wait for a parent for ever, and goes instead. */
+static bool drop_if_undone(struct answering *answering)
+{
+    struct store *store = answering->store;
+    const struct sealed *sealed = &answering->sealed;
+    sqlite3_stmt *remove = store_statement(store, STORE_OUTBOX_DELETE);
+    struct record_mutation mutation;
+    struct image row, held;
+    bool good;
+
+    image_init(&row);
+    image_init(&held);
+    good = remove != NULL && image_read_row(store, &sealed->key, &row) &&
+           image_read_held(store, &sealed->key, &held);
+    if (good && !row.present && !held.present &&
+        record_mutation_parse(rpc_buffer_view(&sealed->mutation), &mutation) &&
+        mutation.base_version == 0) {
+        sqlite3_bind_int64(remove, 1, sealed->n);
+        good = store_run(store, remove) && apply_clean(store, &sealed->key, &held, false);
+    }
+    image_deinit(&held);
+    image_deinit(&row);
+    return good;
+}
+
+/* What was sent again. */
+struct resent {
+    struct record_key key;
+    bool acknowledged; /* it had been accepted once; else an offer, or never accepted */
+    bool offered;
+};
+
+static bool load_resent(struct answering *answering, int64_t n, struct resent *resent,
                         bool *found_out)
 {
     struct store *store = answering->store;
@@ -254,9 +291,11 @@ static bool load_resent(struct answering *answering, int64_t n, struct record_ke
     step = store_step(store, statement);
     *found_out = step == STORE_ROW;
     if (*found_out) {
-        key_out->type = (uint32_t)sqlite3_column_int64(statement, 0);
-        key_out->family = store_column_uuid(statement, 1);
-        key_out->id = store_column_uuid(statement, 2);
+        resent->key.type = (uint32_t)sqlite3_column_int64(statement, 0);
+        resent->key.family = store_column_uuid(statement, 1);
+        resent->key.id = store_column_uuid(statement, 2);
+        resent->acknowledged = sqlite3_column_int64(statement, 4) != 0;
+        resent->offered = sqlite3_column_int64(statement, 5) != 0;
         rpc_buffer_clear(mutation);
         rpc_buffer_append_bytes(mutation, store_column_bytes(statement, 3));
     }
@@ -265,33 +304,49 @@ static bool load_resent(struct answering *answering, int64_t n, struct record_ke
            (!mutation->failed || store_fail(store, OUTPOST_IO, "no memory"));
 }
 
+/* I6, R7: what the server keeps in quarantine is marked here. Not what this device has no
+ * right to any more, and only offered; and what was refused before has its mark, or was
+ * corrected since. */
+static bool marks_refusal(const struct resent *resent, const struct answer *answer)
+{
+    return answer->status == ANSWER_QUARANTINED &&
+           (resent->acknowledged || (resent->offered && answer->reason != REASON_NOT_YOURS &&
+                                     answer->reason != REASON_NOT_ADMIN));
+}
+
 /* An answer to what was sent again: the record as it now is, or that it has no
  * place on the server, and then none here (R22). */
 static bool apply_resent(struct answering *answering, int64_t n, const struct answer *answer)
 {
     struct store *store = answering->store;
     sqlite3_stmt *remove = store_statement(store, STORE_RESEND_DELETE);
-    struct record_key key;
+    struct resent resent;
     uint64_t dropped = 0;
-    bool found;
+    bool found, taken = false;
 
-    if (!load_resent(answering, n, &key, &found))
+    if (!load_resent(answering, n, &resent, &found))
         return false;
     if (!found)
         return true;
     if (answer->status == ANSWER_RETRY)
-        return offer_lost(store, &key, answer);
+        return offer_lost(store, &resent.key, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
-    if (!store_run(store, remove))
+    if (!store_run(store, remove) ||
+        (marks_refusal(&resent, answer) && !resend_refused(store, &resent.key, answer, &taken)))
+        return false;
+    if (taken)
+        return true;
+    if (answer->status < ANSWER_QUARANTINED && !apply_family_present(store, &resent.key.family))
         return false;
     if (answer->status == ANSWER_APPLIED)
-        return apply_applied(store, &key, rpc_buffer_view(&answering->sealed.mutation));
+        return apply_applied(store, &resent.key, rpc_buffer_view(&answering->sealed.mutation));
     if (answer->record->present)
-        return apply_take(store, &key, answer->record);
+        return apply_take(store, &resent.key, answer->record);
     if (answer->status == ANSWER_OUT_OF_SCOPE)
-        return apply_family_left(store, &key.family, &dropped);
-    return apply_unheld(store, &key, &dropped);
+        return aside_keep(store, &resent.key) &&
+               apply_family_left(store, &resent.key.family, &dropped);
+    return apply_unheld(store, &resent.key, &dropped);
 }
 
 static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes bytes)
@@ -313,7 +368,8 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
         return malformed(answering->store);
     count(answering->result, answer.status);
     if (answer.status == ANSWER_RETRY)
-        return offer_lost(answering->store, &answering->sealed.key, &answer);
+        return offer_lost(answering->store, &answering->sealed.key, &answer) &&
+               (answer.reason != REASON_PARENT_MISSING || drop_if_undone(answering));
     return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
 }
 

@@ -32,6 +32,7 @@ struct push_position push_position_start(void);
  * that is sent again by -n. */
 struct push_flight {
     size_t count;
+    size_t len;       /* of the Push, in bytes */
     int64_t *entries; /* of PUSH_ITEMS_MAX */
 };
 

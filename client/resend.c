@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "resend.h"
 
+#include "aside.h"
 #include "outbox.h"
 
 enum {
@@ -60,8 +61,56 @@ bool resend_offer_what_is_left(struct store *store, const struct record_key *key
         if (good && !image.present)
             good = image_read_base(store, key, &image);
     }
-    good = good && resend_offer(store, key, &image);
+    good = good && (image.present && image.version > 0 ? resend_offer(store, key, &image)
+                                                       : aside_offer(store, key));
     image_deinit(&image);
+    return good;
+}
+
+/* The row is what it was; base and held are what the server has. */
+static bool reject_row(struct store *store, const struct record_key *key,
+                       const struct answer *answer, uint64_t held_stamp)
+{
+    const struct image *now = answer->record;
+    sqlite3_stmt *mark;
+
+    if (held_stamp != 0)
+        store_sum_remove(store, key, held_stamp);
+    if (image_living(now))
+        store_sum_add(store, key, now->stamp);
+    store->pending_any = true;
+    mark = store_statement(store, STORE_PENDING_PUT);
+    store_bind_key(mark, key);
+    if (!store_run(store, mark) || !image_write_held(store, key, now) ||
+        (image_living(now) && !image_write_base(store, key, now)))
+        return false;
+    mark = store_statement(store, STORE_REJECTED_PUT);
+    store_bind_key(mark, key);
+    if (mark != NULL) {
+        sqlite3_bind_int64(mark, 4, answer->reason);
+        sqlite3_bind_int64(mark, 5, answer->field);
+        sqlite3_bind_int64(mark, 6, STORE_PENDING_FIRST_GENERATION);
+    }
+    return store_run(store, mark);
+}
+
+bool resend_refused(struct store *store, const struct record_key *key, const struct answer *answer,
+                    bool *taken_out)
+{
+    struct image row;
+    int64_t generation;
+    bool pending, good;
+
+    *taken_out = false;
+    if (store_table(store, key->type) == NULL)
+        return true;
+    image_init(&row);
+    good = image_pending(store, key, &pending, &generation) && image_read_row(store, key, &row);
+    *taken_out =
+        good && !pending && row.present && !row.oversize && !image_same(&row, answer->record);
+    if (*taken_out)
+        good = reject_row(store, key, answer, row.stamp);
+    image_deinit(&row);
     return good;
 }
 

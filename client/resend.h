@@ -11,7 +11,7 @@
 #ifndef OUTPOST_CLIENT_RESEND_H
 #define OUTPOST_CLIENT_RESEND_H
 
-#include "image.h"
+#include "apply.h"
 
 /* All inside a transaction. */
 
@@ -19,11 +19,19 @@
 STORE_MUST_USE bool resend_offer(struct store *store, const struct record_key *key,
                                  const struct image *held);
 
-/* R13: what is left here of a record: its held copy, else its base image. */
+/* R13: what is left here of a record: its held copy, else its base image, else the
+ * copy put aside. */
 STORE_MUST_USE bool resend_offer_what_is_left(struct store *store, const struct record_key *key);
 
 /* R8: everything in the journal goes again. */
 STORE_MUST_USE bool resend_journal(struct store *store);
+
+/* R7: what was acknowledged, or given back, is refused now. A clean row that the server
+ * does not have so any more stays as the nurse wrote it, rejected with the reason; one that
+ * is pending is decided by its own mutation. taken_out: false: it is not such a row, and
+ * the answer has to be applied. */
+STORE_MUST_USE bool resend_refused(struct store *store, const struct record_key *key,
+                                   const struct answer *answer, bool *taken_out);
 
 /* Whether anything waits to be sent again. */
 STORE_MUST_USE bool resend_any(struct store *store, bool *any_out);

@@ -5,8 +5,9 @@
  * What the database should look like is built in an empty in-memory database
  * and read back from there: so a missing column is added with exactly the
  * declaration that a new table would have had, and a trigger that the generator
- * writes differently now is replaced. Opening a database that is as it should be
- * writes nothing.
+ * writes differently now is replaced. That costs more than all else of opening, so
+ * what was compared is noted, with SQLite's count of schema changes: while both
+ * stand, nothing has to be compared, and nothing is written.
  */
 #include "schema.h"
 
@@ -24,6 +25,8 @@ static const char own_tables[] =
     /* 1 inside our transactions: the triggers then mark nothing. */
     " applying INTEGER NOT NULL DEFAULT 0,"
     " schema_revision INTEGER NOT NULL DEFAULT 0,"
+    /* Which texts the schema was compared with, at which of its versions. */
+    " schema_checked TEXT NOT NULL DEFAULT '',"
     " device_id BLOB NOT NULL DEFAULT x'',"
     " facility_id BLOB NOT NULL DEFAULT x'',"
     " enrolment_region_id BLOB NOT NULL DEFAULT x'',"
@@ -37,6 +40,8 @@ static const char own_tables[] =
     " sync_interval_s INTEGER NOT NULL DEFAULT 0,"
     " pause INTEGER NOT NULL DEFAULT 0,"
     " compression INTEGER NOT NULL DEFAULT 0,"
+    /* What one message may hold on the link as it was; 0: nothing learned yet. */
+    " link_bytes INTEGER NOT NULL DEFAULT 0,"
     " cursor BLOB NOT NULL DEFAULT x'',"
     " receipt BLOB NOT NULL DEFAULT x'',"
     " token BLOB NOT NULL DEFAULT x'',"
@@ -44,6 +49,8 @@ static const char own_tables[] =
     " offer_due INTEGER NOT NULL DEFAULT 0,"
     /* 1: nothing was received since the last CaughtUp. */
     " caught_up INTEGER NOT NULL DEFAULT 0,"
+    /* When all that is held is read again (R24), by the server's clock; 0: not yet. */
+    " check_at_ms INTEGER NOT NULL DEFAULT 0,"
     /* The sums over held copies (R24). */
     " global_records INTEGER NOT NULL DEFAULT 0,"
     " global_digest INTEGER NOT NULL DEFAULT 0,"
@@ -103,10 +110,23 @@ static const char own_tables[] =
     /* Families that left this device's scope (R20). */
     "CREATE TABLE outpost_left (family_id BLOB NOT NULL PRIMARY KEY) WITHOUT ROWID;"
 
+    /* Held copies that went while work of this device hung on them (aside.h);
+     * since_ms 0: since the last CaughtUp. */
+    "CREATE TABLE outpost_aside ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " version INTEGER NOT NULL, deleted INTEGER NOT NULL, body BLOB NOT NULL,"
+    " since_ms INTEGER NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
     /* What the server said at the last CaughtUp. */
     "CREATE TABLE outpost_region ("
     " region_id BLOB NOT NULL PRIMARY KEY,"
     " seq INTEGER NOT NULL, records INTEGER NOT NULL, digest INTEGER NOT NULL) WITHOUT ROWID;"
+
+    /* Regions that differed at a CaughtUp (R24); state as in repair.h. */
+    "CREATE TABLE outpost_repair ("
+    " region_id BLOB NOT NULL PRIMARY KEY, state INTEGER NOT NULL, tries INTEGER NOT NULL,"
+    " next_at_ms INTEGER NOT NULL, difference INTEGER NOT NULL) WITHOUT ROWID;"
 
     /* Held when a snapshot began, and not met in it yet (R21). */
     "CREATE TABLE outpost_unconfirmed ("
@@ -124,7 +144,9 @@ static const char own_tables[] =
     "CREATE TABLE outpost_identity ("
     " one INTEGER PRIMARY KEY CHECK (one = 1),"
     " key_pem TEXT NOT NULL, certificate_pem TEXT NOT NULL, ca_pem TEXT NOT NULL,"
-    " tls_session BLOB NOT NULL);";
+    " tls_session BLOB NOT NULL,"
+    /* Of an identity that was asked for and is not here yet (R23); empty: none. */
+    " next_key_pem TEXT NOT NULL DEFAULT '');";
 
 /* ---- Names and keys ----------------------------------------------------------------- */
 
@@ -637,7 +659,62 @@ static bool read_revision(struct store *store, int64_t *revision_out)
            read_number(store, "SELECT schema_revision FROM outpost_state", revision_out);
 }
 
-static bool mend_in_transaction(struct mending *mending)
+enum { CHECKED_TEXT_LEN = 64 };
+
+/* What is to be noted for a database whose schema has that version. */
+static void checked_text(struct store *store, int64_t schema_version,
+                         char text_out[CHECKED_TEXT_LEN])
+{
+    struct rpc_bytes parts[1 + OUTPOST_TYPES_MAX];
+    uint8_t hash[RECORD_SHA256_LEN];
+    size_t count = 0;
+    uint64_t texts = 0;
+
+    parts[count++] = rpc_bytes_view(own_tables, sizeof own_tables);
+    for (size_t i = 0; i < store->schema->type_count && i < OUTPOST_TYPES_MAX; i++) {
+        const char *sql = store->schema->types[i].device_sql;
+        parts[count++] = rpc_bytes_view(sql, strlen(sql));
+    }
+    record_hash(store->hasher, parts, count, hash);
+    for (size_t i = 0; i < sizeof texts; i++)
+        texts = texts << 8 | hash[i];
+    snprintf(text_out, CHECKED_TEXT_LEN, "%016llx at %lld", (unsigned long long)texts,
+             (long long)schema_version);
+}
+
+/* An older version's state row does not have the note. */
+static bool is_checked(struct store *store, bool *checked_out)
+{
+    char wanted[CHECKED_TEXT_LEN];
+    int64_t version = 0;
+    sqlite3_stmt *statement = NULL;
+
+    *checked_out = false;
+    if (!read_number(store, "PRAGMA schema_version", &version))
+        return false;
+    checked_text(store, version, wanted);
+    if (sqlite3_prepare_v2(store->db, "SELECT schema_checked FROM outpost_state", -1, &statement,
+                           NULL) == SQLITE_OK &&
+        sqlite3_step(statement) == SQLITE_ROW)
+        *checked_out = strcmp((const char *)sqlite3_column_text(statement, 0), wanted) == 0;
+    sqlite3_finalize(statement);
+    return true;
+}
+
+/* A note that cannot be written costs the next opening a comparison. */
+static void note_checked(struct store *store, int64_t schema_version)
+{
+    char text[CHECKED_TEXT_LEN];
+    char *sql;
+
+    checked_text(store, schema_version, text);
+    sql = sqlite3_mprintf("UPDATE outpost_state SET schema_checked = %Q", text);
+    if (sql != NULL)
+        sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    sqlite3_free(sql);
+}
+
+static bool mend_in_transaction(struct mending *mending, int64_t *version_out)
 {
     struct store *store = mending->store;
 
@@ -648,6 +725,7 @@ static bool mend_in_transaction(struct mending *mending)
     if (!mend_all(mending) ||
         !store_execute(store, "INSERT INTO outpost_state (one) SELECT 1"
                               " WHERE NOT EXISTS (SELECT 1 FROM outpost_state)") ||
+        !read_number(store, "PRAGMA schema_version", version_out) ||
         !store_execute(store, "COMMIT"))
         return false;
     store->in_transaction = false;
@@ -657,8 +735,8 @@ static bool mend_in_transaction(struct mending *mending)
 bool schema_ensure(struct store *store)
 {
     struct mending mending = {.store = store, .look = true};
-    int64_t revision;
-    bool good;
+    int64_t revision, version = 0;
+    bool good, checked = false;
 
     if (!read_revision(store, &revision))
         return false;
@@ -667,14 +745,22 @@ bool schema_ensure(struct store *store)
                           "the database is of a newer version (record types %lld, this program "
                           "knows %u): upgrade the program",
                           (long long)revision, store->schema->revision);
+    if (!is_checked(store, &checked))
+        return false;
+    if (checked)
+        return revision == (int64_t)store->schema->revision || relearn(store);
+    if (!read_number(store, "PRAGMA schema_version", &version))
+        return false;
     mending.wanted = wanted_new(store);
     if (mending.wanted == NULL)
         return false;
     good = mend_all(&mending);
     if (good && mending.differences > 0)
-        good = mend_in_transaction(&mending);
+        good = mend_in_transaction(&mending, &version);
     sqlite3_close(mending.wanted);
     if (good && revision < (int64_t)store->schema->revision)
         good = relearn(store);
+    if (good)
+        note_checked(store, version);
     return good;
 }

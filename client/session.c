@@ -10,16 +10,21 @@
  *                                next: half-close, at once or after         |
  *                                sync_session_finish in follow mode              v
  *     any --receive: out of turn, or the store fails--> FAILED           CLOSED (receives on)
+ *     any --receive: WipeOrder, good or not --> FAILED (wipe.h)
  *
  * A follower that was told to pause asks first: Hello, and after Welcome either the
  * half-close (PUSHING to CLOSED) or everything as above.
  */
 #include "session.h"
 
+#include "aside.h"
 #include "outbox.h"
+#include "pace.h"
 #include "pull.h"
 #include "push.h"
+#include "repair.h"
 #include "resend.h"
+#include "wipe.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -39,6 +44,7 @@ enum {
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
+    RESPONSE_WIPE_ORDER = 5,
 
     /* Before Welcome has said otherwise. */
     PUSH_ITEMS_DEFAULT = 500,
@@ -57,7 +63,8 @@ struct sync_session {
     enum session_state state;
     struct device_state device;
 
-    struct push_limits limits;
+    struct pace pace;
+    uint32_t push_items; /* in one Push */
     struct push_position position;
     /* Unanswered pushes, oldest first. */
     struct push_flight flights[PUSH_FLIGHTS_MAX];
@@ -110,8 +117,38 @@ static uint32_t clamp(uint32_t value, uint32_t none, uint32_t most)
  * the next, or a batch that a bad link cannot carry would be tried for ever. */
 static void set_limits(struct sync_session *session, const struct device_settings *settings)
 {
-    session->limits.items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
-    session->limits.bytes = clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX);
+    session->push_items = clamp(settings->push_batch, PUSH_ITEMS_DEFAULT, PUSH_ITEMS_MAX);
+    pace_set_most(&session->pace, clamp(settings->batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX));
+}
+
+/* ---- The link ------------------------------------------------------------------------ */
+
+static int64_t ticks_ms(const struct sync_session *session)
+{
+    return session->options.ticks_ms != NULL ? session->options.ticks_ms() : 0;
+}
+
+static bool keep_pace(struct sync_session *session)
+{
+    struct store *store = session->store;
+    uint32_t learned = session->pace.bytes < session->pace.most ? session->pace.bytes : 0;
+    sqlite3_stmt *statement;
+
+    if (learned == session->device.link_bytes)
+        return true;
+    if (!store_begin(store, STORE_NORMAL))
+        return false;
+    statement = store_statement(store, STORE_STATE_LINK_BYTES_SET);
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, learned);
+    session->device.link_bytes = learned;
+    return store_run(store, statement) && store_commit(store);
+}
+
+bool sync_session_broke(struct sync_session *session)
+{
+    pace_broke(&session->pace);
+    return keep_pace(session);
 }
 
 /* ---- Birth and death ---------------------------------------------------------------- */
@@ -136,6 +173,8 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
         store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
         goto error;
     }
+    pace_start(&session->pace, session->device.link_bytes,
+               clamp(session->device.settings.batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX));
     set_limits(session, &session->device.settings);
     session->asks_first = options->follow && session->device.settings.pause != 0;
     sealing.facility_id = session->device.facility_id;
@@ -184,6 +223,8 @@ static bool put_hello(struct sync_session *session)
     Outpost__V1__SyncRequest request = OUTPOST__V1__SYNC_REQUEST__INIT;
     Outpost__V1__Hello hello = OUTPOST__V1__HELLO__INIT;
     Outpost__V1__Ability abilities[] = {OUTPOST__V1__ABILITY__ABILITY_UNKNOWN_TYPES};
+    struct record_uuid repairs[OUTPOST_REGIONS_MAX];
+    ProtobufCBinaryData repair_ids[OUTPOST_REGIONS_MAX];
 
     hello.schema_revision = session->store->schema->revision;
     hello.cursor = data_of(device->cursor.data, device->cursor.len);
@@ -192,6 +233,13 @@ static bool put_hello(struct sync_session *session)
     hello.token = data_of(device->token.data, device->token.len);
     hello.abilities = abilities;
     hello.n_abilities = 1;
+    if (!repair_due(session->store, repairs, &hello.n_repair_region_ids))
+        return false;
+    for (size_t i = 0; i < hello.n_repair_region_ids; i++)
+        repair_ids[i] = data_of(repairs[i].bytes, RECORD_UUID_LEN);
+    hello.repair_region_ids = repair_ids;
+    if (session->pace.bytes < session->pace.most)
+        hello.batch_bytes = session->pace.bytes;
     if (session->options.app_version != NULL)
         hello.app_version = (char *)session->options.app_version;
     request.request_case = OUTPOST__V1__SYNC_REQUEST__REQUEST_HELLO;
@@ -224,6 +272,7 @@ static struct push_flight *next_flight(struct sync_session *session)
 /* The next Push as the window allows, or PushDone when the outbox is through. */
 static bool put_push(struct sync_session *session)
 {
+    struct push_limits limits = {.items = session->push_items, .bytes = session->pace.bytes};
     struct push_flight *flight;
     bool more;
 
@@ -231,15 +280,17 @@ static bool put_push(struct sync_session *session)
         return false;
     if (!more) {
         set_state(session, STATE_PULLING);
+        pace_begins(&session->pace, ticks_ms(session));
         return put_push_done(session);
     }
     if (session->flight_count == PUSH_FLIGHTS_MAX)
         return true;
     flight = next_flight(session);
     if (flight == NULL ||
-        !push_next(session->store, &session->position, &session->limits, flight, &session->message))
+        !push_next(session->store, &session->position, &limits, flight, &session->message))
         return false;
     session->flight_count++;
+    pace_begins(&session->pace, ticks_ms(session));
     return true;
 }
 
@@ -296,7 +347,8 @@ void sync_session_finish(struct sync_session *session)
 
 /* ---- In ---------------------------------------------------------------------------------- */
 
-/* The server's word on where the device works, kept when it is news. */
+/* The server's word on where the device works, kept when it is news, and when the app
+ * has not switched to another facility since Hello. */
 static bool keep_welcome(struct sync_session *session, const struct device_state *news)
 {
     struct store *store = session->store;
@@ -313,6 +365,7 @@ static bool keep_welcome(struct sync_session *session, const struct device_state
     statement = store_statement(store, STORE_STATE_WELCOME_SET);
     store_bind_uuid(statement, 1, &news->facility_id);
     store_bind_uuid(statement, 2, &news->family_region_id);
+    store_bind_uuid(statement, 9, &known->facility_id);
     if (statement != NULL) {
         sqlite3_bind_int(statement, 3, news->accepts_zstd);
         sqlite3_bind_int64(statement, 4, news->settings.push_batch);
@@ -340,7 +393,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
         return true;
     return store_begin(store, STORE_FULL) &&
            (!reset || store_run(store, store_statement(store, STORE_OFFER_DUE_SET))) &&
-           (!resend || resend_journal(store)) && store_commit(store);
+           aside_offer_all(store) && (!resend || resend_journal(store)) && store_commit(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
@@ -406,6 +459,8 @@ static bool receive_push_result(struct sync_session *session, struct rpc_bytes b
     if (!push_apply_result(session->store, &session->flights[session->flight_first], bytes,
                            session->options.now_ms, &session->result))
         return false;
+    pace_passed(&session->pace, session->flights[session->flight_first].len, ticks_ms(session),
+                session->flight_count > 1 || session->state != STATE_PUSHING);
     session->flight_first = (session->flight_first + 1) % PUSH_FLIGHTS_MAX;
     session->flight_count--;
     return true;
@@ -415,6 +470,7 @@ static bool receive_pull(struct sync_session *session, struct rpc_bytes bytes)
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "a page before the answers to all pushes");
+    pace_passed(&session->pace, bytes.len, ticks_ms(session), true);
     return pull_apply(session->store, bytes, session->options.now_ms, &session->result);
 }
 
@@ -422,7 +478,9 @@ static bool receive_caught_up(struct sync_session *session, struct rpc_bytes byt
 {
     if (session->flight_count > 0 || session->state < STATE_PULLING)
         return out_of_turn(session, "CaughtUp before the answers to all pushes");
-    return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result);
+    pace_rests(&session->pace);
+    return pull_caught_up(session->store, bytes, session->options.now_ms, &session->result) &&
+           keep_pace(session);
 }
 
 static bool receive(struct sync_session *session, struct rpc_bytes message)
@@ -432,6 +490,8 @@ static bool receive(struct sync_session *session, struct rpc_bytes message)
 
     if (wire_read(&reader, &field) != WIRE_FIELD || field.type != WIRE_LEN)
         return store_fail(session->store, OUTPOST_BUG, "the server sent a malformed message");
+    if (field.number == RESPONSE_WIPE_ORDER)
+        return wipe_take_order(session->store, field.bytes, &session->device);
     if (!session->welcomed && field.number != RESPONSE_WELCOME)
         return out_of_turn(session, "something before Welcome");
     switch (field.number) {
@@ -483,6 +543,18 @@ bool sync_session_paused(const struct sync_session *session)
 bool sync_session_waits(const struct sync_session *session)
 {
     return session->asks_first && sync_session_paused(session);
+}
+
+bool sync_session_elsewhere(const struct sync_session *session)
+{
+    struct device_state now;
+    bool elsewhere;
+
+    device_state_init(&now);
+    elsewhere = device_state_load(session->store, &now) &&
+                record_uuid_compare(&now.facility_id, &session->device.facility_id) != 0;
+    device_state_deinit(&now);
+    return elsewhere;
 }
 
 uint32_t sync_session_interval_s(const struct sync_session *session)

@@ -21,6 +21,8 @@ struct sync_session_options {
     int64_t now_ms; /* ms since 1970, when the session starts */
     bool follow;    /* do not half-close after PushDone */
     const char *app_version;
+    /* ms since some moment, never back: how fast the link is. NULL: not measured. */
+    int64_t (*ticks_ms)(void);
 };
 
 /* What the driver does next. */
@@ -46,6 +48,10 @@ STORE_MUST_USE bool sync_session_receive(struct sync_session *session, struct rp
 /* Follow mode: the next step is the half-close. */
 void sync_session_finish(struct sync_session *session);
 
+/* The link is lost. What it could not carry is remembered, and the next session's
+ * messages are smaller; see pace.h. */
+STORE_MUST_USE bool sync_session_broke(struct sync_session *session);
+
 /* CaughtUp came at least once, and what was pushed is answered. */
 bool sync_session_caught_up(const struct sync_session *session);
 
@@ -57,6 +63,8 @@ enum rpc_encoding sync_session_encoding(const struct sync_session *session);
 bool sync_session_paused(const struct sync_session *session);
 /* The same, and it had been told before: it sent nothing but Hello, and got nothing. */
 bool sync_session_waits(const struct sync_session *session);
+/* The device works at another facility than this stream's (R18). */
+bool sync_session_elsewhere(const struct sync_session *session);
 /* Seconds until a follower that has to wait asks again. */
 uint32_t sync_session_interval_s(const struct sync_session *session);
 

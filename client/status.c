@@ -5,6 +5,7 @@
 #include "device.h"
 
 #include "schema.h"
+#include "wipe.h"
 
 static bool read_count(struct store *store, const char *sql, uint64_t *count_out)
 {
@@ -67,12 +68,29 @@ static bool read_state(struct store *store, struct outpost_device_status *status
     return good;
 }
 
+static bool read_wipe(struct store *store, struct outpost_device_status *status)
+{
+    struct wipe wipe;
+
+    if (!wipe_load(store, &wipe))
+        return false;
+    status->wiping = wipe.ordered && !wipe.done;
+    status->wiped = wipe.ordered && wipe.done;
+    status->wipe_ordered_at_ms = wipe.ordered_at_ms;
+    memcpy(status->device_id, wipe.device_id.bytes, OUTPOST_ID_LEN);
+    return true;
+}
+
 struct outpost_status outpost_get_status(outpost *device, struct outpost_device_status *status_out)
 {
     struct store *store = &device->store;
     struct outpost_device_status status = {.schema_revision = store->schema->revision};
     uint64_t pending = 0;
 
+    if (!read_wipe(store, &status) || status.wiping || status.wiped) {
+        *status_out = status;
+        return device_status(device);
+    }
     /* One read transaction, so that the counts belong together. */
     if (store_execute(store, "BEGIN") && store_load_sums(store) && read_state(store, &status) &&
         read_regions(store, &status) && read_types(store, &status) &&

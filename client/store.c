@@ -101,10 +101,38 @@ bool store_fail_sqlite(struct store *store, const char *doing)
 
 /* ---- Opening ------------------------------------------------------------------- */
 
-static bool set_up_connection(struct store *store, const char *path)
+/* A database that is not Outpost's is somebody else's, and closed again without a byte
+ * of it changed: not even its write-ahead log is emptied. */
+static bool refuse_foreign(struct store *store, const char *path)
+{
+    sqlite3_stmt *statement = NULL;
+    int result;
+
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+    result = sqlite3_prepare_v2(store->db,
+                                "SELECT 1 FROM sqlite_master"
+                                " WHERE name IN ('outpost_state', 'outpost_wipe')",
+                                -1, &statement, NULL);
+    if (result == SQLITE_OK)
+        result = sqlite3_step(statement);
+    sqlite3_finalize(statement);
+    if (result != SQLITE_ROW && result != SQLITE_DONE)
+        return fail_to_open(store, path);
+    if (result == SQLITE_DONE)
+        return store_fail(store, OUTPOST_BAD_INPUT,
+                          "%s is not a database of Outpost: give another --db, or make one with"
+                          " outpost init",
+                          path);
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    return true;
+}
+
+static bool set_up_connection(struct store *store, const char *path, bool create)
 {
     sqlite3_extended_result_codes(store->db, 1);
     sqlite3_busy_timeout(store->db, STORE_BUSY_TIMEOUT_MS);
+    if (!create && !refuse_foreign(store, path))
+        return false;
     if (sqlite3_exec(store->db,
                      "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                      " PRAGMA temp_store = MEMORY",
@@ -131,16 +159,25 @@ bool store_open(struct store *store, const char *path, bool create,
             return store_fail(store, OUTPOST_IO, "no memory");
         return fail_to_open(store, path);
     }
-    return set_up_connection(store, path);
+    return set_up_connection(store, path, create);
+}
+
+void store_forget_statements(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++) {
+        sqlite3_finalize(store->statements[i]);
+        store->statements[i] = NULL;
+    }
+    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++) {
+            sqlite3_finalize(store->tables[i].statements[j]);
+            store->tables[i].statements[j] = NULL;
+        }
 }
 
 void store_close(struct store *store)
 {
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_finalize(store->statements[i]);
-    for (size_t i = 0; store->tables != NULL && i < store->schema->type_count; i++)
-        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-            sqlite3_finalize(store->tables[i].statements[j]);
+    store_forget_statements(store);
     free(store->tables);
     record_hasher_free(store->hasher);
     sqlite3_close(store->db);
@@ -325,7 +362,7 @@ bool store_load_sums(struct store *store)
     return true;
 }
 
-static bool save_sums(struct store *store)
+bool store_save_sums(struct store *store)
 {
     sqlite3_stmt *statement;
 
@@ -336,6 +373,7 @@ static bool save_sums(struct store *store)
         bound(sqlite3_bind_int64(statement, 2 * i + 1, (sqlite3_int64)store->sums[i].records));
         bound(sqlite3_bind_int64(statement, 2 * i + 2, (sqlite3_int64)store->sums[i].digest));
     }
+    store->sums_changed = false;
     return store_run(store, statement);
 }
 
@@ -359,7 +397,7 @@ bool store_begin(struct store *store, enum store_durability durability)
 bool store_commit(struct store *store)
 {
     assert(store->in_transaction);
-    if (!save_sums(store) || !set_applying(store, false) || !store_execute(store, "COMMIT"))
+    if (!store_save_sums(store) || !set_applying(store, false) || !store_execute(store, "COMMIT"))
         return false;
     store->in_transaction = false;
     return true;
@@ -462,6 +500,7 @@ bool device_state_load(struct store *store, struct device_state *state)
         .pause = (uint32_t)sqlite3_column_int64(statement, 14),
         .compression = (uint32_t)sqlite3_column_int64(statement, 15),
     };
+    state->link_bytes = (uint32_t)sqlite3_column_int64(statement, 16);
     sqlite3_reset(statement);
     if (state->cursor.failed || state->receipt.failed || state->token.failed)
         return store_fail(store, OUTPOST_BAD_INPUT, "the outpost_state row is damaged");

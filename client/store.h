@@ -24,9 +24,10 @@
 
 /* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
 #define STORE_STATEMENTS(X)                                                                       \
-    X(STATE_GET, "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"  \
-                 " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"           \
-                 " batch_bytes, sync_interval_s, pause, compression FROM outpost_state")          \
+    X(STATE_GET,                                                                                  \
+      "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"             \
+      " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"                      \
+      " batch_bytes, sync_interval_s, pause, compression, link_bytes FROM outpost_state")         \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
@@ -35,25 +36,39 @@
                       " FROM outpost_state")                                                      \
     X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
+    X(STATE_CHECK_GET, "SELECT check_at_ms FROM outpost_state")                                   \
+    X(STATE_CHECK_SOON, "UPDATE outpost_state SET check_at_ms = 1")                               \
+    X(STATE_CHECKED_SET, "UPDATE outpost_state SET check_at_ms = ?1 + ?2 WHERE check_at_ms = 0"   \
+                         " OR check_at_ms <= ?1 OR check_at_ms > ?1 + ?2")                        \
+    X(STATE_OFFER_DUE_GET, "SELECT offer_due FROM outpost_state")                                 \
     X(STATE_CURSOR_SET, "UPDATE outpost_state SET cursor = ?1")                                   \
     X(STATE_RECEIPT_SET, "UPDATE outpost_state SET receipt = ?1")                                 \
     X(STATE_CAUGHT_UP_SET, "UPDATE outpost_state SET caught_up = 1,"                              \
                            " token = CASE WHEN length(?1) > 0 THEN ?1 ELSE token END")            \
-    X(STATE_WELCOME_SET, "UPDATE outpost_state SET facility_id = ?1, family_region_id = ?2,"      \
+    X(STATE_WELCOME_SET, "UPDATE outpost_state SET family_region_id = ?2,"                        \
                          " accepts_zstd = ?3, push_batch = ?4, batch_bytes = ?5,"                 \
-                         " sync_interval_s = ?6, pause = ?7, compression = ?8")                   \
+                         " sync_interval_s = ?6, pause = ?7, compression = ?8,"                   \
+                         " facility_id = CASE facility_id WHEN ?9 THEN ?1"                        \
+                         " ELSE facility_id END")                                                 \
+    X(STATE_LINK_BYTES_SET, "UPDATE outpost_state SET link_bytes = ?1")                           \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
                           " enrolment_region_id = ?3, admin = ?4, server = ?5")                   \
-    X(IDENTITY_GET, "SELECT key_pem, certificate_pem, ca_pem, tls_session FROM outpost_identity") \
+    X(IDENTITY_GET, "SELECT key_pem, certificate_pem, ca_pem, tls_session, next_key_pem"          \
+                    " FROM outpost_identity")                                                     \
     X(IDENTITY_SET, "INSERT OR REPLACE INTO outpost_identity"                                     \
-                    " (one, key_pem, certificate_pem, ca_pem, tls_session)"                       \
-                    " VALUES (1, ?1, ?2, ?3, x'')")                                               \
+                    " (one, key_pem, certificate_pem, ca_pem, tls_session, next_key_pem)"         \
+                    " VALUES (1, ?1, ?2, ?3, x'', '')")                                           \
+    X(IDENTITY_NEXT_KEY_SET, "UPDATE outpost_identity SET next_key_pem = ?1")                     \
+    X(STATE_IDENTITY_SET, "UPDATE outpost_state SET device_id = ?1, admin = ?2, token = x'',"     \
+                          " receipt = x''")                                                       \
     X(IDENTITY_SESSION_SET, "UPDATE outpost_identity SET tls_session = ?1")                       \
     X(FOREIGN_TRIGGERS, "SELECT tbl_name FROM sqlite_master WHERE type = 'trigger'"               \
                         " AND name NOT LIKE 'outpost\\_%' ESCAPE '\\'")                           \
     X(PENDING_GET, "SELECT generation FROM outpost_pending" STORE_KEY)                            \
     X(PENDING_ALL, "SELECT type, family_id, id FROM outpost_pending")                             \
+    X(PENDING_PUT, "INSERT OR REPLACE INTO outpost_pending (type, family_id, id, generation)"     \
+                   " VALUES (?1, ?2, ?3, 1)")                                                     \
     X(PENDING_DELETE, "DELETE FROM outpost_pending" STORE_KEY)                                    \
     X(PENDING_UNSEALED, "SELECT p.family_id, p.id, p.generation FROM outpost_pending p"           \
                         " WHERE p.type = ?1 AND (p.family_id > ?2 OR (p.family_id = ?2"           \
@@ -101,7 +116,8 @@
       " WHERE rank = ?1 AND n > ?2 UNION ALL"                                                     \
       " SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"  \
       " WHERE rank > ?1 ORDER BY rank, n")                                                        \
-    X(RESEND_BY_N, "SELECT type, family_id, id, mutation FROM outpost_resend WHERE n = ?1")       \
+    X(RESEND_BY_N, "SELECT type, family_id, id, mutation, acknowledged_version, rank <> -1 FROM " \
+                   "outpost_resend WHERE n = ?1")                                                 \
     X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
     X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
     X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
@@ -110,6 +126,23 @@
     X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
                         " WHERE answered_at_ms = ?1")                                             \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
+    X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
+                 " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \
+    X(ASIDE_OF_FAMILY, "SELECT type, family_id, id FROM outpost_journal WHERE family_id = ?1"     \
+                       " UNION SELECT ?2, ?1, ?1"                                                 \
+                       " WHERE EXISTS (SELECT 1 FROM outpost_journal WHERE family_id = ?1)"       \
+                       " OR EXISTS (SELECT 1 FROM outpost_pending WHERE family_id = ?1)")         \
+    X(ASIDE_OF_UNCONFIRMED,                                                                       \
+      "SELECT j.type, j.family_id, j.id FROM outpost_journal j CROSS JOIN outpost_unconfirmed u"  \
+      " ON u.type = j.type AND u.family_id = j.family_id AND u.id = j.id"                         \
+      " UNION SELECT u.type, u.family_id, u.id FROM (SELECT family_id FROM outpost_journal"       \
+      " UNION SELECT family_id FROM outpost_pending) w CROSS JOIN outpost_unconfirmed u"          \
+      " ON u.type = ?1 AND u.family_id = w.family_id AND u.id = w.family_id")                     \
+    X(ASIDE_GET,                                                                                  \
+      "SELECT type, family_id, id, version, deleted, body FROM outpost_aside" STORE_KEY)          \
+    X(ASIDE_ALL, "SELECT type, family_id, id, version, deleted, body FROM outpost_aside")         \
+    X(ASIDE_BEGIN, "UPDATE outpost_aside SET since_ms = ?1 WHERE since_ms = 0")                   \
+    X(ASIDE_TRIM, "DELETE FROM outpost_aside WHERE since_ms < ?1")                                \
     X(REJECTED_PUT, "INSERT OR REPLACE INTO outpost_rejected (type, family_id, id, reason,"       \
                     " field, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                        \
     X(REJECTED_DELETE, "DELETE FROM outpost_rejected" STORE_KEY)                                  \
@@ -125,6 +158,14 @@
     X(REGION_ALL, "SELECT region_id, seq, records, digest FROM outpost_region"                    \
                   " ORDER BY region_id")                                                          \
     X(REGION_CLEAR, "DELETE FROM outpost_region")                                                 \
+    X(REPAIR_GET, "SELECT state, tries, next_at_ms, difference FROM outpost_repair"               \
+                  " WHERE region_id = ?1")                                                        \
+    X(REPAIR_PUT, "INSERT OR REPLACE INTO outpost_repair (region_id, state, tries, next_at_ms,"   \
+                  " difference) VALUES (?1, ?2, ?3, ?4, ?5)")                                     \
+    X(REPAIR_DELETE, "DELETE FROM outpost_repair WHERE region_id = ?1")                           \
+    X(REPAIR_PRUNE, "DELETE FROM outpost_repair WHERE region_id NOT IN"                           \
+                    " (SELECT region_id FROM outpost_region)")                                    \
+    X(REPAIR_DUE, "SELECT region_id FROM outpost_repair WHERE state = 1 ORDER BY region_id")      \
     X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
@@ -231,6 +272,8 @@ enum {
     STORE_BLOB_BYTES_MAX = 64 * 1024,
     /* Keys collected before they are worked on: protects memory. */
     STORE_KEYS_MAX = 256,
+    /* What PENDING_PUT gives; the triggers count on from there. */
+    STORE_PENDING_FIRST_GENERATION = 1,
 };
 
 /* Opens the file; tables are made by schema_ensure. */
@@ -238,6 +281,9 @@ STORE_MUST_USE bool store_open(struct store *store, const char *path, bool creat
                                const struct record_schema *schema);
 /* Accepts a store that store_open failed on. */
 void store_close(struct store *store);
+
+/* Finalizes the statements that were prepared so far. */
+void store_forget_statements(struct store *store);
 
 /* Records the first failure. Always false, so that it can be returned. */
 bool store_fail(struct store *store, enum outpost_code code, const char *format, ...)
@@ -276,6 +322,8 @@ struct rpc_bytes store_column_bytes(sqlite3_stmt *statement, int column);
 struct record_uuid store_column_uuid(sqlite3_stmt *statement, int column);
 
 enum store_class store_class_of(const struct record_key *key);
+/* Writes them now; store_commit does it by itself. */
+STORE_MUST_USE bool store_save_sums(struct store *store);
 /* Reads the sums as the database has them; store_begin does it by itself. */
 STORE_MUST_USE bool store_load_sums(struct store *store);
 /* Counts a held, living record in or out of its class's sum. */
@@ -297,6 +345,7 @@ struct device_state {
     char server[300];
     bool admin, accepts_zstd, caught_up;
     struct device_settings settings;
+    uint32_t link_bytes; /* see pace.h; 0: nothing learned yet */
     struct rpc_buffer cursor, receipt, token;
 };
 

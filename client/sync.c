@@ -7,14 +7,20 @@
  * it ends the stream and begins another (after PushDone nothing can be pushed).
  */
 #include "device.h"
+
+#include "backoff.h"
+#include "link.h"
+#include "recertify.h"
+#include "repair.h"
 #include "resend.h"
 #include "session.h"
+#include "wipe_report.h"
 
-#include "outpost/rpc_channel.h"
 #include "outpost/v1/sync.rpc.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,13 +29,19 @@
 #include <unistd.h>
 
 enum {
-    /* Calls of one sync that give a restored server what it lost: each brings it
-     * at least one level of parents further. */
-    RESEND_ROUNDS_MAX = 6,
+    /* Calls of one sync that give a restored server what it lost, each at least one
+     * level of parents further, or that fetch a region anew. */
+    ROUNDS_MAX = 6,
+    /* New identities before anything is caught up: more than one only when this copy
+     * was copied itself while it asked for its first (R23). */
+    IDENTITIES_MAX = 3,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
-    /* How often a paused follower asks whether it was cancelled, ms. */
-    PAUSE_STEP_MS = 100,
+    /* How often a follower that waits asks whether it was cancelled, ms. */
+    WAIT_STEP_MS = 100,
+    /* Of a server that did not say when to come again, and that said not to. */
+    PUSHBACK_NONE = -1,
+    PUSHBACK_NEVER = -2,
 };
 
 struct sync {
@@ -39,15 +51,19 @@ struct sync {
     struct outpost_sync_result *result; /* of all streams before this one */
 
     struct sync_session *session;
-    rpc_tls *tls;
-    rpc_channel *channel;
+    struct link link;
     rpc_call *call;
     bool closed;             /* the call is over */
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
-    bool edited;             /* follow mode: the app has edited */
+    bool copied;             /* the server refused: another copy has synced since (R23) */
+    bool edited;             /* follow mode: the app has edited, or works elsewhere now */
+    int rounds;              /* streams since the last that was not of these (ROUNDS_MAX) */
+    int identities;          /* taken since the last CaughtUp (IDENTITIES_MAX) */
     bool paused;             /* follow mode: the server said not to sync by itself */
     uint32_t interval_s;     /* with paused: when to ask again */
+    struct backoff backoff;  /* follow mode, without a link */
+    int64_t pushback_ms;     /* what the server said to that */
     int64_t looked_ms;
     int64_t data_version;
     int64_t started_ms;
@@ -60,6 +76,10 @@ static void add(struct outpost_sync_result *sum, const struct outpost_sync_resul
     sum->caught_up = part->caught_up;
     sum->caught_up_count += part->caught_up_count;
     sum->digest_mismatch = part->digest_mismatch;
+    sum->recounted = sum->recounted || part->recounted;
+    for (uint32_t i = 0; i < part->repaired && sum->repaired < OUTPOST_REPAIRED_MAX; i++)
+        memcpy(sum->repaired_region_ids[sum->repaired++], part->repaired_region_ids[i],
+               OUTPOST_ID_LEN);
     sum->pushed += part->pushed;
     sum->retried = part->retried;
     sum->pulled += part->pulled;
@@ -75,8 +95,8 @@ static struct outpost_sync_result result_now(const struct sync *sync)
 
     if (sync->session != NULL && !sync_session_waits(sync->session))
         add(&result, sync_session_result(sync->session));
-    if (sync->channel != NULL) {
-        struct rpc_conn_bytes bytes = rpc_conn_bytes(rpc_channel_conn(sync->channel));
+    if (sync->link.channel != NULL) {
+        struct rpc_conn_bytes bytes = rpc_conn_bytes(rpc_channel_conn(sync->link.channel));
         uint64_t handshake = bytes.handshake_sent + bytes.handshake_received;
         result.handshake_bytes += handshake;
         result.bytes_sent += bytes.sent - bytes.handshake_sent;
@@ -97,6 +117,17 @@ static void tell(struct sync *sync, bool caught_up)
         sync->options->progress(sync->options->context, &progress);
     if (caught_up && sync->options->caught_up != NULL)
         sync->options->caught_up(sync->options->context, &result);
+}
+
+/* Whether another stream is to follow at once: a restored server is given back what it
+ * lost (R22), a region is fetched anew (R24). */
+static bool another_round(struct sync *sync)
+{
+    struct store *store = &sync->outpost->store;
+    bool resends = false, repairs = false;
+
+    return sync->rounds < ROUNDS_MAX && resend_any(store, &resends) &&
+           repair_any_due(store, &repairs) && (resends || repairs);
 }
 
 /* ---- The call ---------------------------------------------------------------------------- */
@@ -139,18 +170,42 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
         return;
     }
     tell(sync, sync_session_result(sync->session)->caught_up_count > before);
-    if (sync_session_caught_up(sync->session) && sync_session_paused(sync->session))
+    if (sync_session_caught_up(sync->session) &&
+        (sync_session_paused(sync->session) || another_round(sync)))
         sync_session_finish(sync->session);
     pump(sync);
 }
 
-static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+/* gRPC's server push-back: a number of ms; anything else means not to try again. */
+static int64_t pushback_of(const struct rpc_metadata *said)
+{
+    int64_t ms = 0;
+
+    if (said == NULL)
+        return PUSHBACK_NONE;
+    if (said->value.len == 0)
+        return PUSHBACK_NEVER;
+    for (size_t i = 0; i < said->value.len; i++) {
+        uint8_t digit = (uint8_t)(said->value.data[i] - '0');
+        if (digit > 9)
+            return PUSHBACK_NEVER;
+        ms = ms < BACKOFF_PUSHED_BACK_MOST_MS ? ms * 10 + digit : BACKOFF_PUSHED_BACK_MOST_MS;
+    }
+    return ms < BACKOFF_PUSHED_BACK_MOST_MS ? ms : BACKOFF_PUSHED_BACK_MOST_MS;
+}
+
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers)
 {
     struct sync *sync = context;
+    const struct rpc_metadata *reason = rpc_metadata_find(trailers, "outpost-reason");
 
     (void)call;
     sync->closed = true;
     sync->ended = *status;
+    sync->copied = status->code == RPC_PERMISSION_DENIED && reason != NULL &&
+                   rpc_bytes_equal(reason->value, rpc_bytes_view("copied", 6));
+    sync->pushback_ms = pushback_of(rpc_metadata_find(trailers, "grpc-retry-pushback-ms"));
 }
 
 static bool is_closed(void *context)
@@ -160,7 +215,8 @@ static bool is_closed(void *context)
     return sync->closed;
 }
 
-/* ---- Follow: edits of the app ------------------------------------------------------------- */
+/* ---- Follow: what the app does meanwhile
+ * ------------------------------------------------------------- */
 
 static int64_t read_number(struct sync *sync, const char *sql)
 {
@@ -187,7 +243,8 @@ static void look_for_edits(struct sync *sync)
     if (version == sync->data_version)
         return;
     sync->data_version = version;
-    if (read_number(sync, "SELECT EXISTS (SELECT 1 FROM outpost_pending p WHERE NOT EXISTS"
+    if (!sync_session_elsewhere(sync->session) &&
+        read_number(sync, "SELECT EXISTS (SELECT 1 FROM outpost_pending p WHERE NOT EXISTS"
                           " (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type AND"
                           " r.family_id = p.family_id AND r.id = p.id AND"
                           " r.generation = p.generation))") == 0)
@@ -209,66 +266,7 @@ static bool cancelled(void *context)
     return false;
 }
 
-/* ---- Connecting ------------------------------------------------------------------------------ */
-
-static struct rpc_bytes text_column(sqlite3_stmt *statement, int column)
-{
-    const char *text = (const char *)sqlite3_column_text(statement, column);
-
-    return rpc_bytes_view(text, text != NULL ? strlen(text) : 0);
-}
-
-static bool make_tls(struct sync *sync)
-{
-    struct store *store = &sync->outpost->store;
-    sqlite3_stmt *identity = store_statement(store, STORE_IDENTITY_GET);
-    enum store_step step = store_step(store, identity);
-    struct rpc_tls_options options = {0};
-    struct rpc_status status;
-
-    if (step == STORE_DONE)
-        store_fail(store, OUTPOST_DENIED, "this database is not enrolled: run outpost init");
-    if (step != STORE_ROW)
-        return false;
-    options.key_pem = text_column(identity, 0);
-    options.certificate_pem = text_column(identity, 1);
-    options.ca_pem = text_column(identity, 2);
-    status = rpc_tls_client_new(&options, &sync->tls);
-    if (rpc_ok(&status))
-        rpc_tls_session_offer(sync->tls, store_column_bytes(identity, 3));
-    else
-        store_fail(store, OUTPOST_BAD_INPUT, "the kept identity is damaged: %s", status.message);
-    sqlite3_reset(identity);
-    return store_ok(store);
-}
-
-/* A failure to keep the ticket costs the next sync some bytes and nothing else. */
-static void keep_session(struct sync *sync)
-{
-    struct store *store = &sync->outpost->store;
-    struct rpc_bytes ticket = rpc_tls_session_view(sync->tls);
-
-    if (ticket.len == 0 || ticket.len > STORE_BLOB_BYTES_MAX || !store_ok(store))
-        return;
-    if (store_begin(store, STORE_NORMAL) &&
-        store_put_bytes(store, STORE_IDENTITY_SESSION_SET, ticket))
-        (void)!store_commit(store);
-    store_rollback(store);
-}
-
-static bool connect_to(struct sync *sync, const char *server, struct rpc_status *status_out)
-{
-    struct rpc_channel_options options;
-
-    rpc_channel_options_init_default(&options);
-    options.address = server;
-    options.tls = sync->tls;
-    options.user_agent = "outpost/0.1";
-    options.cancelled = cancelled;
-    options.context = sync;
-    *status_out = rpc_channel_open(&options, &sync->channel);
-    return rpc_ok(status_out);
-}
+/* ---- The stream ---- */
 
 static struct rpc_status run_call(struct sync *sync)
 {
@@ -279,15 +277,15 @@ static struct rpc_status run_call(struct sync *sync)
     struct rpc_metadata_list metadata = {NULL, 0};
     struct rpc_status status;
 
-    sync->call = outpost_v1_sync_service_client_sync(rpc_channel_conn(sync->channel), metadata, 0,
-                                                     &events, sync);
+    sync->call = outpost_v1_sync_service_client_sync(rpc_channel_conn(sync->link.channel), metadata,
+                                                     0, &events, sync);
     if (sync->call == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "the connection is gone");
     /* For the whole call, since the headers that name it leave with the first
      * message: zstd once this server has said, at an earlier sync, that it takes it. */
     rpc_call_set_encoding(sync->call, sync_session_encoding(sync->session));
     pump(sync);
-    status = rpc_channel_run(sync->channel, is_closed, sync);
+    status = rpc_channel_run(sync->link.channel, is_closed, sync);
     if (!rpc_ok(&status) && !sync->closed) {
         rpc_call_cancel(sync->call);
         return status;
@@ -327,39 +325,27 @@ static bool lock_database(struct sync *sync)
 /* ---- One stream, and follow's many
  * ---------------------------------------------------------------- */
 
-static void load_server(struct sync *sync, char *server, size_t size)
-{
-    struct device_state state;
-
-    device_state_init(&state);
-    if (device_state_load(&sync->outpost->store, &state)) {
-        if (!state.enrolled)
-            store_fail(&sync->outpost->store, OUTPOST_DENIED,
-                       "this database is not enrolled: run outpost init");
-        snprintf(server, size, "%s", state.server);
-    }
-    device_state_deinit(&state);
-}
-
 static struct rpc_status run_stream(struct sync *sync)
 {
     struct store *store = &sync->outpost->store;
     struct sync_session_options options = {.now_ms = device_now_ms(),
                                            .follow = sync->options->follow,
-                                           .app_version = sync->outpost->app_version};
-    char server[300] = "";
+                                           .app_version = sync->outpost->app_version,
+                                           .ticks_ms = device_ticks_ms};
     struct rpc_status status = rpc_status_ok();
 
-    sync->closed = sync->edited = false;
+    sync->closed = sync->edited = sync->copied = false;
+    sync->pushback_ms = PUSHBACK_NONE;
     sync->call = NULL;
-    load_server(sync, server, sizeof server);
-    if (!store_ok(store) || !sync_session_new(store, &options, &sync->session) || !make_tls(sync)) {
+    if (!sync_session_new(store, &options, &sync->session)) {
         sync->store_failed = true;
         return status;
     }
     sync->data_version = read_number(sync, "PRAGMA data_version");
-    if (connect_to(sync, server, &status))
+    if (link_open(&sync->link, store, cancelled, sync, &status))
         status = run_call(sync);
+    if (status.code == RPC_UNAVAILABLE && store_ok(store))
+        (void)!sync_session_broke(sync->session);
     return status;
 }
 
@@ -370,13 +356,9 @@ static void end_stream(struct sync *sync)
         sync->options->follow && sync->session != NULL && sync_session_paused(sync->session);
     if (sync->paused)
         sync->interval_s = sync_session_interval_s(sync->session);
-    if (sync->tls != NULL)
-        keep_session(sync);
-    rpc_channel_close(sync->channel);
-    rpc_tls_free(sync->tls);
+    link_keep_session(&sync->link, &sync->outpost->store);
+    link_close(&sync->link);
     sync_session_free(sync->session);
-    sync->channel = NULL;
-    sync->tls = NULL;
     sync->session = NULL;
 }
 
@@ -384,7 +366,8 @@ static struct outpost_status mismatch(void)
 {
     struct outpost_status status = {
         .code = OUTPOST_BUG,
-        .message = "caught up, but the digest of a region is not the server's: report it",
+        .message = "caught up, but the digest of a region is not the server's, and fetching it"
+                   " anew did not help; it is tried again later: report it",
     };
 
     return status;
@@ -395,16 +378,21 @@ void outpost_sync_options_init_default(struct outpost_sync_options *options)
     *options = (struct outpost_sync_options){0};
 }
 
-/* Follow mode, told to pause: until it is time to ask again, with the database free
- * for a sync that somebody asks for. False: cancelled. */
-static bool wait_paused(struct sync *sync)
+static bool is_cancelled(const struct sync *sync)
 {
-    static const struct timespec step = {.tv_nsec = PAUSE_STEP_MS * 1000000};
-    int64_t until_ms = device_ticks_ms() + (int64_t)sync->interval_s * 1000;
+    return sync->options->cancelled != NULL && sync->options->cancelled(sync->options->context);
+}
+
+/* Follow mode, until the next try: with the database free for a sync that somebody
+ * asks for. False: cancelled. */
+static bool wait_between(struct sync *sync, int64_t wait_ms)
+{
+    static const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000};
+    int64_t until_ms = device_ticks_ms() + wait_ms;
 
     if (sync->lock >= 0)
         flock(sync->lock, LOCK_UN);
-    while (sync->options->cancelled == NULL || !sync->options->cancelled(sync->options->context)) {
+    while (!is_cancelled(sync)) {
         if (device_ticks_ms() >= until_ms &&
             (sync->lock < 0 || flock(sync->lock, LOCK_EX | LOCK_NB) == 0))
             return true;
@@ -413,12 +401,92 @@ static bool wait_paused(struct sync *sync)
     return false;
 }
 
-/* A restored server is given back what it lost in the calls that follow. */
-static bool sent_again_waits(struct sync *sync)
+/* Follow mode, without a link: as long as the server says, or longer each time. */
+static bool wait_for_link(struct sync *sync, const struct outpost_status *status)
 {
-    bool any = false;
+    int64_t wait_ms = sync->pushback_ms;
+    uint32_t random = 0;
 
-    return resend_any(&sync->outpost->store, &any) && any;
+    if (!sync->options->follow || status->code != OUTPOST_TRY_LATER || is_cancelled(sync) ||
+        wait_ms == PUSHBACK_NEVER)
+        return false;
+    if (wait_ms == PUSHBACK_NONE) {
+        (void)RAND_bytes((uint8_t *)&random, sizeof random);
+        wait_ms = backoff_next(&sync->backoff, random);
+    }
+    if (sync->options->waiting != NULL)
+        sync->options->waiting(sync->options->context, status, wait_ms);
+    return wait_between(sync, wait_ms);
+}
+
+/* R23: an identity of its own, and then everything again. */
+static struct outpost_status take_new_identity(struct sync *sync)
+{
+    struct record_uuid device_id;
+    struct outpost_status status;
+    struct rpc_status ended;
+
+    sync->identities++;
+    sync->session = NULL;
+    ended = recertify(&sync->outpost->store, cancelled, sync, &device_id);
+    status = device_status(sync->outpost);
+    /* The server was restored meanwhile and takes this database for the device again. */
+    if (status.code == OUTPOST_OK && ended.code == RPC_FAILED_PRECONDITION)
+        return status;
+    if (status.code == OUTPOST_OK)
+        status = device_status_of_call("a new identity for this copy of a database", &ended);
+    if (status.code != OUTPOST_OK)
+        return status;
+    sync->result->new_identity = true;
+    memcpy(sync->result->device_id, device_id.bytes, OUTPOST_ID_LEN);
+    return status;
+}
+
+/* One stream, and what its end asks for. True: another one is to follow. */
+static bool run_once(struct sync *sync, struct outpost_status *status_out)
+{
+    uint32_t before = sync->result->caught_up_count;
+    struct rpc_status ended = run_stream(sync);
+    bool again = another_round(sync) || sync->edited;
+
+    *status_out = device_status(sync->outpost);
+    end_stream(sync);
+    if (sync->result->caught_up_count > before) {
+        sync->identities = 0;
+        backoff_reset(&sync->backoff);
+    }
+    if (status_out->code != OUTPOST_OK)
+        return false;
+    if (sync->copied && sync->identities < IDENTITIES_MAX) {
+        *status_out = take_new_identity(sync);
+        return status_out->code == OUTPOST_OK;
+    }
+    *status_out = device_status_of_call("sync", &ended);
+    sync->result->retry_after_ms = sync->pushback_ms > 0 ? sync->pushback_ms : 0;
+    if (status_out->code != OUTPOST_OK) {
+        if (!wait_for_link(sync, status_out))
+            return false;
+        *status_out = (struct outpost_status){.code = OUTPOST_OK};
+        return true;
+    }
+    sync->rounds = sync->edited || sync->paused ? 0 : sync->rounds + 1;
+    if (!sync->paused)
+        return again;
+    if (wait_between(sync, (int64_t)sync->interval_s * 1000))
+        return true;
+    ended = rpc_status_make(RPC_CANCELLED, "cancelled on this side");
+    *status_out = device_status_of_call("sync", &ended);
+    return false;
+}
+
+/* An order was taken in this sync, or is still being obeyed. */
+static bool is_wiping(struct outpost *device)
+{
+    struct wipe wipe;
+    bool wiping = wipe_load(&device->store, &wipe) && wipe.ordered;
+
+    device_status(device);
+    return wiping;
 }
 
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
@@ -427,30 +495,17 @@ struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_op
     struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
-    int rounds = 0;
+    bool locked;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
-    (void)!lock_database(&sync);
+    locked = lock_database(&sync);
+    (void)!(locked && wipe_allows(&device->store));
     status = device_status(device);
-    while (status.code == OUTPOST_OK) {
-        ended = run_stream(&sync);
-        status = device_status(device);
-        end_stream(&sync);
-        if (status.code == OUTPOST_OK)
-            status = device_status_of_call("sync", &ended);
-        rounds++;
-        if (status.code == OUTPOST_OK && sync.paused) {
-            rounds = 0;
-            if (wait_paused(&sync))
-                continue;
-            ended = rpc_status_make(RPC_CANCELLED, "cancelled on this side");
-            status = device_status_of_call("sync", &ended);
-            break;
-        }
-        if (!sync.edited && (rounds >= RESEND_ROUNDS_MAX || !sent_again_waits(&sync)))
-            break;
-    }
+    while (status.code == OUTPOST_OK && run_once(&sync, &status))
+        ;
+    if (locked && is_wiping(device))
+        status = wipe_run(device, options);
     if (sync.lock >= 0)
         close(sync.lock);
     if (status.code == OUTPOST_OK && !result_out->caught_up) {

@@ -51,6 +51,8 @@ bool metadata_name_reserved(struct rpc_bytes name)
     static const char *const names[] = {"te", "content-type", "host", "connection"};
     size_t prefix_len = sizeof reserved_prefix - 1;
 
+    if (bytes_are(name, "grpc-retry-pushback-ms")) /* a handler's word, to a client's retry */
+        return false;
     if (name.len > 0 && name.data[0] == ':')
         return true;
     if (name.len >= prefix_len && memcmp(name.data, reserved_prefix, prefix_len) == 0)

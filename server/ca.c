@@ -301,13 +301,24 @@ static struct rpc_status parse_request(struct rpc_bytes bytes, X509_REQ **reques
                            " P-256 key");
 }
 
-struct rpc_status ca_check_request(struct rpc_bytes bytes)
+struct rpc_status ca_check_request(struct rpc_bytes bytes, uint8_t *public_key_out,
+                                   size_t public_key_max, size_t *public_key_len_out)
 {
     X509_REQ *request;
     struct rpc_status status = parse_request(bytes, &request);
+    uint8_t *der = NULL;
 
-    if (rpc_ok(&status))
-        X509_REQ_free(request);
+    if (!rpc_ok(&status))
+        return status;
+    int len = i2d_PUBKEY(X509_REQ_get0_pubkey(request), &der);
+    if (len > 0 && (size_t)len <= public_key_max) {
+        memcpy(public_key_out, der, (size_t)len);
+        *public_key_len_out = (size_t)len;
+    } else {
+        status = openssl_status("write a public key");
+    }
+    OPENSSL_free(der);
+    X509_REQ_free(request);
     return status;
 }
 
@@ -350,6 +361,24 @@ struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes bytes,
     X509_free(certificate);
     X509_REQ_free(request);
     return status;
+}
+
+bool ca_sign_wipe(struct ca *ca, const struct wipe_signed *order,
+                  struct wipe_signature *signature_out)
+{
+    return wipe_sign(ca->key, order, signature_out);
+}
+
+bool ca_verify_wipe(struct rpc_bytes public_key, const struct wipe_signed *report,
+                    struct rpc_bytes signature)
+{
+    const unsigned char *data = public_key.data;
+    EVP_PKEY *key = public_key.len > 0 ? d2i_PUBKEY(NULL, &data, (long)public_key.len) : NULL;
+    bool good = key != NULL && wipe_verify(key, report, signature);
+
+    EVP_PKEY_free(key);
+    ERR_clear_error();
+    return good;
 }
 
 bool ca_device_of(struct rpc_bytes bytes, struct record_uuid *device_id_out)

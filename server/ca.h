@@ -12,6 +12,7 @@
 
 #include "outpost/record.h"
 #include "outpost/rpc_status.h"
+#include "outpost/wipe.h"
 
 enum {
     CA_YEARS = 20,
@@ -34,14 +35,23 @@ struct rpc_status ca_create_server(const char *folder, const char *const *hosts,
 struct rpc_status ca_load(const char *folder, struct ca **ca_out);
 void ca_free(struct ca *ca);
 
-/* Checks a PKCS #10 request (DER): well-formed, signed by its own P-256 key.
- * INVALID_ARGUMENT says what is wrong. */
-struct rpc_status ca_check_request(struct rpc_bytes request);
+/* Checks a PKCS #10 request (DER): well-formed, signed by its own P-256 key, which is
+ * given as SubjectPublicKeyInfo (DER). INVALID_ARGUMENT says what is wrong. */
+struct rpc_status ca_check_request(struct rpc_bytes request, uint8_t *public_key_out,
+                                   size_t public_key_max, size_t *public_key_len_out);
 
 /* Signs a device's certificate for the key of a request; appends DER. */
 struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes request,
                                  const struct record_uuid *device_id,
                                  struct rpc_buffer *certificate_out);
+
+/* Signs a wipe order. False: the key is not one to sign with. */
+bool ca_sign_wipe(struct ca *ca, const struct wipe_signed *order,
+                  struct wipe_signature *signature_out);
+
+/* Whether the key (SubjectPublicKeyInfo, DER) has signed it. */
+bool ca_verify_wipe(struct rpc_bytes public_key, const struct wipe_signed *report,
+                    struct rpc_bytes signature);
 
 /* The CA's own certificate as DER. */
 struct rpc_bytes ca_certificate(const struct ca *ca);

@@ -1,44 +1,45 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "copy.h"
 
-#include <stdio.h>
-
-void copy_column_list(const struct copy_table *table, char *text_out, size_t len)
+static bool is_admitted(const struct store_device *device)
 {
-    size_t at = 0;
+    const struct record_uuid nowhere = {{0}};
+    const struct scope_device scope = {.enrolment_region = device->enrolment_region};
 
-    text_out[0] = '\0';
-    for (size_t i = 0; i < table->column_count && at < len; i++)
-        at += (size_t)snprintf(text_out + at, len - at, "%s%s", i > 0 ? ", " : "",
-                               table->columns[i].name);
+    return standing_refuses(&device->standing, &scope, &nowhere) == STANDING_ADMITTED;
 }
 
-static struct rpc_status copy_table(struct copy_side *from, struct copy_side *to,
-                                    struct copy_table *table)
+static enum store_recertify_verdict verdict_of(const struct store_recertify *recertify,
+                                               const struct copy_facts *facts)
 {
-    struct copy_row row;
-    bool more = true;
-    struct rpc_status status = from->engine->read_begin(from, table);
+    const struct store_device *owner = facts->owner;
 
-    if (rpc_ok(&status))
-        status = to->engine->write_begin(to, table);
-    while (rpc_ok(&status) && more) {
-        status = from->engine->read_row(from, &row, &more);
-        if (rpc_ok(&status) && more)
-            status = to->engine->write_row(to, &row);
-        table->rows += rpc_ok(&status) && more;
+    if (facts->asking == NULL)
+        return STORE_RECERTIFY_UNKNOWN;
+    if (!is_admitted(facts->asking) || (owner != NULL && !is_admitted(owner)))
+        return STORE_RECERTIFY_REFUSED;
+    /* The answer to the same question was lost. */
+    if (owner != NULL)
+        return record_uuid_compare(&owner->copied_from, &facts->asking->device_id) == 0
+                   ? STORE_RECERTIFY_GOOD
+                   : STORE_RECERTIFY_KEY_TAKEN;
+    if (token_is_good(&facts->tokens, recertify->presented_token))
+        return STORE_RECERTIFY_NOT_A_COPY;
+    return facts->copies < STORE_COPIES_MAX ? STORE_RECERTIFY_GOOD : STORE_RECERTIFY_TOO_MANY;
+}
+
+void copy_decide(struct store_recertify *recertify, const struct copy_facts *facts, bool *made_out)
+{
+    struct store_device *copy = &recertify->device;
+
+    recertify->verdict = verdict_of(recertify, facts);
+    *made_out = recertify->verdict == STORE_RECERTIFY_GOOD && facts->owner == NULL;
+    if (*made_out) {
+        copy->enrolment_region = facts->asking->enrolment_region;
+        copy->facility_id = facts->asking->facility_id;
+        copy->admin = facts->asking->admin;
+        copy->standing = (struct standing){.rights = facts->asking->standing.rights};
+    } else if (recertify->verdict == STORE_RECERTIFY_GOOD) {
+        *copy = *facts->owner;
     }
-    return rpc_ok(&status) ? to->engine->write_end(to) : status;
-}
-
-struct rpc_status copy_all(struct copy_side *from, struct copy_side *to, struct copy_table *tables,
-                           size_t count)
-{
-    struct rpc_status status = rpc_status_ok();
-
-    for (size_t i = 0; i < count && rpc_ok(&status); i++)
-        status = to->engine->check_empty(to, &tables[i]);
-    for (size_t i = 0; i < count && rpc_ok(&status); i++)
-        status = copy_table(from, to, &tables[i]);
-    return rpc_ok(&status) ? to->engine->commit(to) : status;
 }

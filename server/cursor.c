@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Encoded as protobuf by hand: repeated region {1 region id, 2 at, 3 seen,
- * 4 high water, 5 position, 6 sent}, seen left out where it is at; a place is its seq, 8 bytes
- * big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
+ * 4 high water, 5 position, 6 sent, 7 leaving,
+ * 8 facility, 9 in the rest}, seen left out where it is at; a place is its seq, 8
+ * bytes big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
  */
 #include "cursor.h"
 
@@ -14,6 +15,9 @@ enum {
     REGION_HIGH_WATER = 4,
     REGION_POSITION = 5,
     REGION_SENT = 6,
+    REGION_LEAVING = 7,
+    REGION_FACILITY = 8,
+    REGION_IN_REST = 9,
     PLACE_LEN = 8 + STORE_HASH_LEN,
     POSITION_LEN = 2 * RECORD_UUID_LEN + 4,
 };
@@ -63,6 +67,12 @@ static bool parse_region(struct rpc_bytes bytes, struct cursor_region *region)
             good = parse_position(field.bytes, &region->position);
         else if (field.number == REGION_SENT)
             region->sent = field.value;
+        else if (field.number == REGION_LEAVING)
+            region->leaving = field.value != 0;
+        else if (field.number == REGION_FACILITY)
+            good = record_uuid_from_bytes(field.bytes, &region->facility);
+        else if (field.number == REGION_IN_REST)
+            region->in_rest = field.value != 0;
     }
     if (region->seen.seq < region->at.seq)
         region->seen = region->at;
@@ -108,6 +118,7 @@ static void encode_region(const struct cursor_region *region, struct rpc_buffer 
         put_place(buffer, REGION_AT, &region->at);
     if (region->seen.seq > region->at.seq)
         put_place(buffer, REGION_SEEN, &region->seen);
+    wire_put_uint(buffer, REGION_LEAVING, region->leaving);
     if (!region->in_snapshot)
         return;
     put_place(buffer, REGION_HIGH_WATER, &region->high_water);
@@ -117,6 +128,10 @@ static void encode_region(const struct cursor_region *region, struct rpc_buffer 
     memcpy(position + RECORD_UUID_LEN + 4, region->position.id.bytes, RECORD_UUID_LEN);
     wire_put_bytes(buffer, REGION_POSITION, rpc_bytes_view(position, sizeof position));
     wire_put_uint(buffer, REGION_SENT, region->sent);
+    if (!record_uuid_is_zero(&region->facility))
+        wire_put_message(buffer, REGION_FACILITY,
+                         rpc_bytes_view(region->facility.bytes, RECORD_UUID_LEN));
+    wire_put_uint(buffer, REGION_IN_REST, region->in_rest);
 }
 
 void cursor_encode(const struct cursor *cursor, struct rpc_buffer *buffer)

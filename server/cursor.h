@@ -18,8 +18,13 @@ struct cursor_region {
     /* An unfinished snapshot (R21): */
     bool in_snapshot;
     struct store_place high_water; /* the tail starts here */
+    struct record_uuid facility;   /* whose families were sent first; zeros: nobody's */
+    bool in_rest;                  /* they have been */
     struct record_key position;    /* the last key sent; zeros: none yet */
     uint64_t sent;                 /* records sent so far */
+    /* Not in scope any more, but its records may still be on the device: for the
+     * proof that the server's history has not lost them (R22). */
+    bool leaving;
 };
 
 struct cursor {

@@ -160,14 +160,15 @@ static bool root_exists(struct decision *decision)
 static bool may_write(const struct decision *decision)
 {
     const struct scope_device *device = &decision->batch->device;
-    const struct record_uuid *regions[] = {&device->enrolment_region, &device->region};
+    struct record_uuid regions[SCOPE_WORKED_MAX];
+    size_t count = scope_worked_in(device, regions);
 
     if (scope_may_write(device, &decision->regions))
         return true;
-    for (size_t i = 0; i < 2 && decision->family != NULL; i++) {
+    for (size_t i = 0; i < count && decision->family != NULL; i++) {
         bool added = false;
         const struct push_marker *marker =
-            push_set_marker(decision->set, regions[i], &decision->family->id, &added);
+            push_set_marker(decision->set, &regions[i], &decision->family->id, &added);
         if (marker != NULL && marker->kind == PUSH_MARKER_LEFT)
             return true;
     }
@@ -364,6 +365,9 @@ static bool commit_merged(struct decision *decision, const struct scope_regions 
     struct effects_cause cause = {decision->item, &decision->batch->device,
                                   decision->batch->now_ms};
 
+    if (decision->type == set->roles->root)
+        effects_place(set, decision->family, record->version > 0 ? &work->present.body : NULL,
+                      &merged->body);
     rpc_buffer_clear(&work->past);
     past_encode(&merged->past, &work->past);
     record->version = merged->version;

@@ -236,6 +236,18 @@ static struct push_region *region_of(struct push_set *set, const struct record_u
     return added ? NULL : region; /* not loaded: its counter is not locked */
 }
 
+void effects_place(struct push_set *set, struct push_family *family,
+                   const struct record_body *before, const struct record_body *after)
+{
+    if (!family->placed) {
+        family->placed = true;
+        family->stored_regions = family->regions;
+        if (before != NULL)
+            family->stored_facilities = scope_facilities_of_root(set->roles, before);
+    }
+    family->facilities = scope_facilities_of_root(set->roles, after);
+}
+
 static void adopt(struct push_family *family, const struct scope_regions *after)
 {
     if (family == NULL ||

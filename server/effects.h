@@ -35,6 +35,10 @@ struct effects_cause {
 bool effects_regions_of_root(struct push_set *set, const struct record_body *body,
                              struct scope_regions *regions_out, uint32_t *field_out);
 
+/* A root's body changes; before is NULL when there was none. Before effects_write. */
+void effects_place(struct push_set *set, struct push_family *family,
+                   const struct record_body *before, const struct record_body *after);
+
 /* The record has its new state in the set; family is NULL for a global one.
  * after: the regions that its family is in from now on. */
 bool effects_write(struct push_set *set, struct push_family *family, struct push_record *record,

@@ -1,28 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Enrol: a one-time code and a key become a device (enrolment.proto). The one
- * call that needs no client certificate.
+ * The service that needs no client certificate (enrolment.proto): Enrol, by which a
+ * one-time code and a key become a device (enrol.c), and ReportWiped (report_wiped.c).
  */
 #ifndef OUTPOST_SERVER_ENROL_H
 #define OUTPOST_SERVER_ENROL_H
 
-#include "ca.h"
-#include "config.h"
-#include "stream.h"
+#include "certify.h"
 
-#include "outpost/v1/enrolment.rpc.h"
-
-struct enrolment;
-
-struct enrol_service {
-    const struct stream_service *streams; /* store, clock, randomness */
-    struct ca *ca;
-    const struct config *config; /* where enrolments are noted */
-    struct enrolment *under_way; /* zero-initialised */
-};
-
-/* Fills in the handlers; the service lives as long as any connection. */
-void enrol_handlers(struct enrol_service *service,
-                    struct outpost_v1_enrolment_service_handlers *handlers_out);
+/* For the handlers of the service, with certify_closed. */
+void enrol_on_request(void *service, rpc_call *call, const Outpost__V1__EnrolRequest *request);
 
 #endif

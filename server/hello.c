@@ -10,7 +10,7 @@ static void hello_done(struct store_request *request);
 static void add_place(struct store_hello *hello, const struct record_uuid *region_id,
                       const struct store_place *place)
 {
-    if (place->seq == 0 || hello->place_count == STORE_REGIONS_PER_DEVICE_MAX)
+    if (place->seq == 0 || hello->place_count == STORE_PLACES_MAX)
         return;
     hello->places[hello->place_count++] =
         (struct store_hello_place){.region_id = *region_id, .place = *place};
@@ -21,6 +21,24 @@ static bool take_cursor(struct stream *stream, struct rpc_bytes bytes)
     rpc_buffer_clear(&stream->cursor_told);
     rpc_buffer_append_bytes(&stream->cursor_told, bytes);
     return cursor_parse(bytes, &stream->cursor);
+}
+
+/* R24. More than there can be in scope are not kept: the device asks again. */
+static bool take_repair(struct stream *stream, struct rpc_bytes bytes)
+{
+    struct record_uuid id;
+
+    if (!record_uuid_from_bytes(bytes, &id))
+        return false;
+    if (stream->repair_count < STORE_REGIONS_PER_DEVICE_MAX)
+        stream->repairs[stream->repair_count++] = id;
+    return true;
+}
+
+static void take_token(struct stream *stream, const uint8_t *bytes)
+{
+    memcpy(stream->presented_token, bytes, TOKEN_LEN);
+    stream->token_presented = true;
 }
 
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
@@ -38,8 +56,12 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
             memcpy(hello->receipt, field.bytes.data, STORE_HASH_LEN);
         else if (field.number == HELLO_FACILITY_ID && field.bytes.len > 0)
             good = record_uuid_from_bytes(field.bytes, &hello->facility_id);
-        else if (field.number == HELLO_TOKEN && field.bytes.len == STORE_TOKEN_LEN)
-            memcpy(stream->presented_token, field.bytes.data, STORE_TOKEN_LEN);
+        else if (field.number == HELLO_TOKEN && field.bytes.len == TOKEN_LEN)
+            take_token(stream, field.bytes.data);
+        else if (field.number == HELLO_REPAIR_REGION_IDS)
+            good = take_repair(stream, field.bytes);
+        else if (field.number == HELLO_BATCH_BYTES && field.type == WIRE_VARINT)
+            stream->asked_bytes = field.value;
     }
     if (!good || status != WIRE_END) {
         stream_end(stream, rpc_status_make(RPC_INVALID_ARGUMENT,
@@ -59,51 +81,35 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
     stream_submit(stream, &hello->request, STORE_HELLO, hello_done);
 }
 
-static bool is_zero(const uint8_t *bytes, size_t len)
-{
-    for (size_t i = 0; i < len; i++)
-        if (bytes[i] != 0)
-            return false;
-    return true;
-}
-
-/* R23: the present or the previous token is good. One that is newer than any
- * that this server gave was given by it before it was restored. */
-static bool token_is_good(const struct stream *stream)
+/* R18: identity, wipe, revocation, copies, facility and scope, before any push.
+ * False: the stream has ended. */
+static bool admit(struct stream *stream)
 {
     const struct store_hello *hello = &stream->hello;
-
-    return memcmp(stream->presented_token, hello->token, STORE_TOKEN_LEN) == 0 ||
-           memcmp(stream->presented_token, hello->token_previous, STORE_TOKEN_LEN) == 0 ||
-           is_zero(hello->token, STORE_TOKEN_LEN) ||
-           token_count(stream->presented_token) > token_count(hello->token);
-}
-
-/* R18: identity, revocation, copies, facility and scope, before any push. */
-static struct rpc_status admission(const struct stream *stream)
-{
-    const struct store_hello *hello = &stream->hello;
+    const struct record_uuid nowhere = {{0}};
+    struct store_refusal refusal = {
+        .why = standing_refuses(&hello->standing, &hello->device, &nowhere),
+        .wipe_ordered_at_ms = hello->standing.wipe_ordered_at_ms,
+    };
     char facility[RECORD_UUID_TEXT_LEN + 1];
 
-    if (!hello->device_known)
-        return rpc_status_make(RPC_UNAUTHENTICATED,
-                               "this server does not know the device: enrol it again");
-    if (hello->revoked)
-        return stream_revoked();
-    if (!token_is_good(stream))
-        return rpc_status_make(RPC_PERMISSION_DENIED,
-                               "another copy of this device's database has synced: keep this one"
-                               " as it is and ask the administrator to enrol it anew");
     record_uuid_format(&hello->device.facility, facility);
-    if (!hello->facility_known)
-        return rpc_status_make(RPC_PERMISSION_DENIED, "facility %s is not known: choose another",
-                               facility);
-    if (!scope_may_work_in(&hello->device, &hello->device.region))
-        return rpc_status_make(RPC_PERMISSION_DENIED,
-                               "the device's enrolment does not allow facility %s: ask the"
-                               " administrator",
-                               facility);
-    return rpc_status_ok();
+    stream->device = hello->device;
+    if (!hello->device_known)
+        stream_end(stream, rpc_status_make(RPC_UNAUTHENTICATED,
+                                           "this server does not know the device: enrol it again"));
+    else if (refusal.why != STANDING_ADMITTED)
+        stream_end_refused(stream, &refusal);
+    else if (!token_is_good(&hello->tokens, stream->presented_token))
+        stream_end_copied(stream);
+    else if (!hello->facility_known)
+        stream_end(stream, rpc_status_make(RPC_PERMISSION_DENIED,
+                                           "facility %s is not known: choose another (outpost"
+                                           " facility ID)",
+                                           facility));
+    else if (!scope_may_work_in(&hello->device, &hello->device.region))
+        stream_end_refused(stream, &(struct store_refusal){.why = STANDING_REFUSED_REGION});
+    return stream->state != STATE_ENDED;
 }
 
 static bool history_is_known(const struct store_hello *hello, const struct record_uuid *region_id)
@@ -115,23 +121,84 @@ static bool history_is_known(const struct store_hello *hello, const struct recor
     return true;
 }
 
-/* Makes the cursor hold exactly the regions in scope. A region that is new to
- * the device, or whose place the log does not know (R22), starts a snapshot up
- * to the head of this moment. */
+static bool in_scope(const struct store_hello *hello, const struct record_uuid *region_id)
+{
+    for (size_t i = 0; i < hello->head_count; i++)
+        if (record_uuid_compare(&hello->heads[i].region_id, region_id) == 0)
+            return true;
+    return false;
+}
+
+/* R22: regions of an earlier facility, whose records the device still holds until
+ * the present region's snapshot ends. Their places stay in the cursor until then,
+ * so that a loss is seen whenever it happens. False: the log does not know one of
+ * them; the device then keeps what it holds, and offers it. */
+static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
+{
+    bool known = true;
+
+    for (size_t i = 0; i < stream->cursor.region_count; i++) {
+        const struct cursor_region *region = &stream->cursor.regions[i];
+        if (in_scope(&stream->hello, &region->region_id))
+            continue;
+        if (!history_is_known(&stream->hello, &region->region_id)) {
+            known = false;
+        } else if (adopted->region_count < STORE_REGIONS_PER_DEVICE_MAX) {
+            adopted->regions[adopted->region_count] = *region;
+            adopted->regions[adopted->region_count++].leaving = true;
+        }
+    }
+    return known;
+}
+
+static bool is_repaired(const struct stream *stream, const struct record_uuid *region_id)
+{
+    for (size_t i = 0; i < stream->repair_count; i++)
+        if (record_uuid_compare(&stream->repairs[i], region_id) == 0)
+            return true;
+    return false;
+}
+
+/* R21: the facility's families first; NULL: in one part. */
+static struct cursor_region snapshot_from(const struct store_head *head,
+                                          const struct record_uuid *facility)
+{
+    struct cursor_region region = {
+        .region_id = head->region_id,
+        .in_snapshot = true,
+        .high_water = head->last,
+        .in_rest = facility == NULL,
+    };
+
+    if (facility != NULL)
+        region.facility = *facility;
+    return region;
+}
+
+/* Makes the cursor hold the regions in scope, and those that the device is leaving. A
+ * region that is new to the device, whose place the log does not know (R22), or that
+ * differs there (R24), starts a snapshot up to the head of this moment. */
 static void cursor_adopt(struct stream *stream, bool resets_out[2])
 {
     struct cursor adopted = {.region_count = stream->hello.head_count};
+    bool leaving_known = keep_leaving(stream, &adopted);
 
-    for (size_t i = 0; i < adopted.region_count; i++) {
+    for (size_t i = 0; i < stream->hello.head_count; i++) {
         const struct store_head *head = &stream->hello.heads[i];
         const struct cursor_region *held = cursor_find(&stream->cursor, &head->region_id);
-        resets_out[i] = held != NULL && !history_is_known(&stream->hello, &head->region_id);
-        if (held != NULL && !resets_out[i])
+        bool own = !record_uuid_is_zero(&head->region_id);
+        resets_out[i] = (held != NULL && !history_is_known(&stream->hello, &head->region_id)) ||
+                        (own && !leaving_known);
+        /* One that it was leaving has been swept in part, perhaps: it is sent anew. */
+        if (held != NULL && !held->leaving && !resets_out[i] &&
+            !is_repaired(stream, &head->region_id))
             adopted.regions[i] = *held;
         else
-            adopted.regions[i] = (struct cursor_region){
-                .region_id = head->region_id, .in_snapshot = true, .high_water = head->last};
+            adopted.regions[i] = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
     }
+    stream->scope_count = stream->hello.head_count;
+    if (!adopted.regions[stream->scope_count - 1].in_snapshot)
+        adopted.region_count = stream->scope_count; /* all else was swept */
     stream->cursor = adopted;
 }
 
@@ -186,16 +253,10 @@ static void hello_done(struct store_request *request)
     struct stream *stream = request->owner;
     bool resets[2] = {false, false};
 
-    if (stream_answered(stream, request)) {
-        struct rpc_status status = admission(stream);
-        if (rpc_ok(&status)) {
-            stream->device = stream->hello.device;
-            cursor_adopt(stream, resets);
-            stream_set_state(stream, STATE_PUSHING);
-            send_welcome(stream, resets);
-        } else {
-            stream_end(stream, status);
-        }
+    if (stream_answered(stream, request) && admit(stream)) {
+        cursor_adopt(stream, resets);
+        stream_set_state(stream, STATE_PUSHING);
+        send_welcome(stream, resets);
     }
     if (stream->state == STATE_PUSHING) {
         if (stream->has_held_message) {

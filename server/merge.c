@@ -9,7 +9,7 @@
 struct group {
     uint32_t number;
     enum record_merge_rule rule;
-    const struct record_field *first; /* NULL: unknown field */
+    const struct record_field *first; /* NULL: unknown, and later arrival is its rule */
     size_t field_count;
     uint32_t fields[RECORD_FIELDS_MAX];
 };
@@ -60,17 +60,15 @@ static bool group_recorded(const struct group *group, const struct record_body *
     return false;
 }
 
-/* Whether the stored number is above the arriving one. Values of another wire
- * type than the field's never win by number. */
+/* Whether the stored number, which is there, is above the arriving one, of which
+ * that need not be so. Values of another wire type than the field's never win. */
 static bool stored_is_greater(const struct group *group, const struct record_body *stored,
                               const struct record_body *arriving)
 {
-    const struct wire_field *a = record_body_find(stored, group->fields[0]);
     const struct wire_field *b = record_body_find(arriving, group->fields[0]);
 
-    if (a == NULL || b == NULL || group->first == NULL)
-        return false;
-    return record_value_compare(group->first->kind, a, b) > 0;
+    return b != NULL && record_value_compare(group->first->kind,
+                                             record_body_find(stored, group->fields[0]), b) > 0;
 }
 
 /* Whether the field's own rule refuses the arriving value. */
@@ -79,16 +77,12 @@ static bool rule_refuses(const struct group *group, const struct record_body *st
 {
     bool recorded = group_recorded(group, stored);
 
-    switch (group->rule) {
-    case RECORD_MERGE_FIRST_WRITE:
+    if (group->rule == RECORD_MERGE_FIRST_WRITE)
         return recorded && (others || base_version > 0);
-    case RECORD_MERGE_MAXIMUM:
+    if (group->rule == RECORD_MERGE_MAXIMUM)
         return recorded && stored_is_greater(group, stored, arriving);
-    case RECORD_MERGE_ONE_WAY:
+    if (group->rule == RECORD_MERGE_ONE_WAY)
         return recorded && !group_recorded(group, arriving);
-    case RECORD_MERGE_LATER_ARRIVAL:
-        return false;
-    }
     return false;
 }
 

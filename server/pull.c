@@ -15,6 +15,9 @@ void stream_forget_own(struct stream *stream)
         free(stream->own[i].runs);
         stream->own[i] = (struct own_runs){0};
     }
+    free(stream->entered);
+    stream->entered = NULL;
+    stream->entered_count = 0;
 }
 
 static void note_seq(struct own_runs *own, uint64_t seq)
@@ -59,6 +62,32 @@ static bool is_own(const struct own_runs *own, uint64_t seq)
     return low < own->count && own->runs[low].first <= seq;
 }
 
+static void note_entered(struct stream *stream, const struct store_page *page)
+{
+    struct own_runs *own = &stream->own[1];
+    size_t count = stream->entered_count + page->entered_count;
+
+    if (own->count == 0 || page->entered_count == 0)
+        return;
+    struct record_uuid *grown =
+        count <= STREAM_ENTERED_MAX ? realloc(stream->entered, count * sizeof *grown) : NULL;
+    if (grown == NULL) {
+        own->count = 0;
+        return;
+    }
+    memcpy(grown + stream->entered_count, page->entered, page->entered_count * sizeof *grown);
+    stream->entered = grown;
+    stream->entered_count = count;
+}
+
+static bool has_entered(const struct stream *stream, const struct record_uuid *family)
+{
+    for (size_t i = 0; i < stream->entered_count; i++)
+        if (record_uuid_compare(&stream->entered[i], family) == 0)
+            return true;
+    return false;
+}
+
 /* ---- Pages ------------------------------------------------------------- */
 
 static void page_done(struct store_request *request);
@@ -66,15 +95,22 @@ static void page_done(struct store_request *request);
 static void request_page(struct stream *stream, const struct cursor_region *region)
 {
     struct store_page *page = &stream->page;
+    size_t bytes_max = stream->hello.settings.batch_bytes;
 
+    if (stream->asked_bytes > 0 && stream->asked_bytes < bytes_max)
+        bytes_max = stream->asked_bytes;
     *page = (struct store_page){
-        .device_id = stream->device_id,
+        .caller = stream_caller(stream),
         .region_id = region->region_id,
-        .snapshot = region->in_snapshot,
+        .part = !region->in_snapshot ? STORE_TAIL
+                : region->in_rest    ? STORE_REST
+                                     : STORE_OWN,
+        .facility = region->facility,
+        .high_water = region->high_water.seq,
         .after = region->position,
         .after_seq = region->at.seq,
         .rows_max = stream->hello.settings.pull_batch,
-        .bytes_max = stream->hello.settings.batch_bytes,
+        .bytes_max = bytes_max,
     };
     stream->page_owed = true;
     stream_submit(stream, &page->request, STORE_PAGE, page_done);
@@ -91,7 +127,7 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
         return page->row_count;
     for (size_t i = 0; i < page->row_count; i++) {
         const struct store_row *row = &page->rows[i];
-        if (is_own(own, row->seq))
+        if (is_own(own, row->seq) && !has_entered(stream, &row->key.family))
             continue;
         memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
         len += row->len;
@@ -101,30 +137,43 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
     return kept;
 }
 
-/* Moves the cursor past the page. */
-static void cursor_advance(struct cursor_region *region, const struct store_page *page)
+/* The snapshot is complete, and with it the device has swept what it left. */
+static void snapshot_ends(struct stream *stream, struct cursor_region *region)
 {
-    if (!region->in_snapshot) {
+    *region = (struct cursor_region){
+        .region_id = region->region_id, .at = region->high_water, .seen = region->seen};
+    if (!record_uuid_is_zero(&region->region_id))
+        stream->cursor.region_count = stream->scope_count;
+}
+
+/* Moves the cursor past the page. */
+static void cursor_advance(struct stream *stream, struct cursor_region *region,
+                           const struct store_page *page)
+{
+    region->sent += region->in_snapshot ? page->row_count : 0;
+    if (page->part == STORE_TAIL) {
         region->at = page->place;
+    } else if (page->at_end && page->part == STORE_REST) {
+        snapshot_ends(stream, region);
     } else if (page->at_end) {
-        region->at = region->high_water;
-        region->in_snapshot = false;
+        region->in_rest = true;
         region->position = (struct record_key){.type = 0};
-        region->sent = 0;
     } else {
         region->position = page->rows[page->row_count - 1].key;
-        region->sent += page->row_count;
     }
 }
 
 static void send_page(struct stream *stream, struct cursor_region *region, struct store_page *page)
 {
-    bool begins = region->in_snapshot && region->sent == 0;
-    bool completes = region->in_snapshot && page->at_end;
-    size_t rows = page_squeeze(stream, page);
+    /* A first part without families is not worth a message. */
+    bool begins = region->in_snapshot && region->sent == 0 &&
+                  (page->row_count > 0 || page->part == STORE_REST);
+    bool completes = page->part == STORE_REST && page->at_end;
     struct rpc_buffer rest;
 
-    cursor_advance(region, page);
+    note_entered(stream, page);
+    size_t rows = page_squeeze(stream, page);
+    cursor_advance(stream, region, page);
     if (page->head.seq > region->seen.seq)
         region->seen = page->head;
     if (rows == 0 && page->marker_count == 0 && !begins && !completes)
@@ -147,16 +196,15 @@ static void page_done(struct store_request *request)
 
     stream->page_owed = false;
     bool wanted = stream_answered(stream, request);
-    if (wanted && stream->page.revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && stream->page.refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &stream->page.refusal);
     } else if (wanted) {
         struct cursor_region *region = &stream->cursor.regions[stream->pulling];
-        bool was_snapshot = region->in_snapshot;
         send_page(stream, region, &stream->page);
-        if (stream->page.at_end && !was_snapshot) {
+        if (stream->page.at_end && stream->page.part == STORE_TAIL) {
             stream->behind[stream->pulling] = false;
             stream->pulling++;
-        } else if (stream->page.at_end) {
+        } else if (stream->page.at_end && stream->page.part == STORE_REST) {
             /* What was committed since the snapshot began is the tail. */
             stream->behind[stream->pulling] = stream->page.head.seq > region->at.seq;
         }
@@ -171,13 +219,13 @@ static void page_done(struct store_request *request)
 
 static void caught_up_done(struct store_request *request);
 
-static void new_token(const struct stream *stream, uint8_t token[STORE_TOKEN_LEN])
+static void new_token(const struct stream *stream, uint8_t token[TOKEN_LEN])
 {
     const struct stream_service *service = stream->service;
-    uint64_t given = token_count(stream->hello.token);
+    uint64_t given = token_count(stream->hello.tokens.present);
     uint64_t presented = token_count(stream->presented_token);
 
-    service->random(service->context, token, STORE_TOKEN_LEN);
+    service->random(service->context, token, TOKEN_LEN);
     token_set_count(token, (given > presented ? given : presented) + 1);
 }
 
@@ -187,8 +235,8 @@ static void settle(struct stream *stream)
     const struct stream_service *service = stream->service;
 
     *caught_up = (struct store_caught_up){
-        .device_id = stream->device_id,
-        .region_count = stream->cursor.region_count,
+        .caller = stream_caller(stream),
+        .region_count = stream->scope_count,
         .renew_token = !stream->token_given,
         .now_ms = service->time_ms(service->context),
     };
@@ -196,7 +244,7 @@ static void settle(struct stream *stream)
         caught_up->regions[i] = stream->cursor.regions[i].region_id;
         caught_up->places[i] = stream->cursor.regions[i].at;
     }
-    memcpy(caught_up->presented_token, stream->presented_token, STORE_TOKEN_LEN);
+    memcpy(caught_up->presented_token, stream->presented_token, TOKEN_LEN);
     if (caught_up->renew_token)
         new_token(stream, caught_up->next_token);
     stream_set_state(stream, STATE_SETTLING);
@@ -222,7 +270,7 @@ static void send_caught_up(struct stream *stream)
     }
     if (caught_up->renew_token)
         wire_put_bytes(&message, CAUGHT_UP_NEXT_TOKEN,
-                       rpc_bytes_view(caught_up->next_token, STORE_TOKEN_LEN));
+                       rpc_bytes_view(caught_up->next_token, TOKEN_LEN));
     struct rpc_bytes bytes = rpc_buffer_view(&message);
     stream_send(stream, RESPONSE_CAUGHT_UP, &bytes, 1);
     rpc_buffer_deinit(&part);
@@ -234,8 +282,8 @@ static void caught_up_done(struct store_request *request)
     struct stream *stream = request->owner;
 
     bool wanted = stream_answered(stream, request);
-    if (wanted && stream->caught_up.revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && stream->caught_up.refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &stream->caught_up.refusal);
     } else if (wanted) {
         bool more = false;
         for (size_t i = 0; i < stream->caught_up.region_count; i++) {
@@ -263,7 +311,7 @@ bool stream_is_following(const struct stream *stream, struct record_uuid regions
 {
     if (stream->state != STATE_FOLLOWING)
         return false;
-    for (size_t i = 0; i < stream->cursor.region_count; i++)
+    for (size_t i = 0; i < stream->scope_count; i++)
         regions_out[i] = stream->cursor.regions[i].region_id;
     return true;
 }
@@ -271,11 +319,13 @@ bool stream_is_following(const struct stream *stream, struct record_uuid regions
 void stream_wake(struct stream *stream, const struct record_uuid *region_id, uint64_t seq)
 {
     const struct cursor_region *region = cursor_find(&stream->cursor, region_id);
+    size_t index = region != NULL ? (size_t)(region - stream->cursor.regions) : 0;
 
-    if (stream->state != STATE_FOLLOWING || region == NULL || seq <= region->at.seq)
+    if (stream->state != STATE_FOLLOWING || region == NULL || index >= stream->scope_count ||
+        seq <= region->at.seq)
         return;
     stream_enter(stream);
-    stream->behind[region - stream->cursor.regions] = true;
+    stream->behind[index] = true;
     stream->pulling = 0;
     stream_set_state(stream, STATE_PULLING);
     stream_pump(stream);
@@ -284,9 +334,9 @@ void stream_wake(struct stream *stream, const struct record_uuid *region_id, uin
 
 void stream_begin_pull(struct stream *stream)
 {
-    for (size_t i = 0; i < stream->cursor.region_count; i++)
+    for (size_t i = 0; i < stream->scope_count; i++)
         stream->behind[i] = true;
-    for (size_t i = 0; i < stream->cursor.region_count; i++) {
+    for (size_t i = 0; i < stream->scope_count; i++) {
         const struct cursor_region *region = &stream->cursor.regions[i];
         /* Nothing to read where the device stands at the head; what is
          * committed meanwhile is found when settling. */
@@ -302,9 +352,9 @@ void stream_pull(struct stream *stream)
 {
     if (stream->page_owed || !stream->peer.writable(stream->peer.context))
         return;
-    while (stream->pulling < stream->cursor.region_count && !stream->behind[stream->pulling])
+    while (stream->pulling < stream->scope_count && !stream->behind[stream->pulling])
         stream->pulling++;
-    if (stream->pulling < stream->cursor.region_count)
+    if (stream->pulling < stream->scope_count)
         request_page(stream, &stream->cursor.regions[stream->pulling]);
     else
         settle(stream);

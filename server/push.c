@@ -423,12 +423,13 @@ static bool root_needs(struct push_set *set, const struct push_batch *batch,
 static bool needs_markers(struct push_set *set, const struct push_batch *batch,
                           const struct push_family *family, bool *added)
 {
-    const struct record_uuid *regions[] = {&batch->device.enrolment_region, &batch->device.region};
+    struct record_uuid regions[SCOPE_WORKED_MAX];
+    size_t count = scope_worked_in(&batch->device, regions);
 
     if (family->regions.count == 0 || scope_may_write(&batch->device, &family->regions))
         return true;
-    for (size_t i = 0; i < 2; i++)
-        if (push_set_marker(set, regions[i], &family->id, added) == NULL)
+    for (size_t i = 0; i < count; i++)
+        if (push_set_marker(set, &regions[i], &family->id, added) == NULL)
             return false;
     return true;
 }

@@ -139,6 +139,11 @@ struct push_family {
     bool whole_loaded;
     bool stored; /* the engine has it, whatever its regions */
     bool dirty;  /* its regions changed */
+    /* Where its facilities list it (R21), and where the store still does; known once
+     * its root has changed in this set. */
+    bool placed;
+    struct scope_facilities facilities, stored_facilities;
+    struct scope_regions stored_regions;
     UT_hash_handle hh;
 };
 

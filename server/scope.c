@@ -63,10 +63,47 @@ static bool same(const struct record_uuid *a, const struct record_uuid *b)
     return record_uuid_compare(a, b) == 0;
 }
 
+bool scope_rights_set(struct scope_rights *rights, const struct record_uuid *region, bool allowed)
+{
+    size_t at = 0;
+
+    while (at < rights->count && !same(&rights->rights[at].region, region))
+        at++;
+    if (at == SCOPE_RIGHTS_MAX)
+        return false;
+    rights->rights[at] = (struct scope_right){*region, allowed};
+    rights->count += at == rights->count;
+    return true;
+}
+
+static const struct scope_right *right_of(const struct scope_device *device,
+                                          const struct record_uuid *region)
+{
+    for (size_t i = 0; i < device->rights.count; i++)
+        if (same(&device->rights.rights[i].region, region))
+            return &device->rights.rights[i];
+    return NULL;
+}
+
 bool scope_may_work_in(const struct scope_device *device, const struct record_uuid *region)
 {
+    const struct scope_right *right = right_of(device, region);
+
     return !record_uuid_is_zero(region) &&
-           (device->admin || same(region, &device->enrolment_region));
+           (device->admin || same(region, &device->enrolment_region) ||
+            (right != NULL && right->allowed));
+}
+
+size_t scope_worked_in(const struct scope_device *device,
+                       struct record_uuid regions_out[SCOPE_WORKED_MAX])
+{
+    size_t count = 0;
+
+    regions_out[count++] = device->enrolment_region;
+    regions_out[count++] = device->region;
+    for (size_t i = 0; i < device->rights.count; i++)
+        regions_out[count++] = device->rights.rights[i].region;
+    return count;
 }
 
 bool scope_may_read(const struct scope_device *device, const struct scope_regions *regions)
@@ -81,7 +118,8 @@ bool scope_may_write(const struct scope_device *device, const struct scope_regio
 {
     for (size_t i = 0; i < regions->count; i++)
         if (record_uuid_is_zero(&regions->ids[i]) ? device->admin
-                                                  : scope_may_work_in(device, &regions->ids[i]))
+                                                  : scope_may_work_in(device, &regions->ids[i]) ||
+                                                        right_of(device, &regions->ids[i]) != NULL)
             return true;
     return false;
 }
@@ -134,6 +172,19 @@ bool scope_facility_of_root(const struct record_field *field, const struct recor
                             struct record_uuid *facility_out)
 {
     return id_in(body, field->number, facility_out);
+}
+
+struct scope_facilities scope_facilities_of_root(const struct scope_roles *roles,
+                                                 const struct record_body *body)
+{
+    struct scope_facilities facilities = {0};
+    struct record_uuid id;
+
+    for (size_t i = 0; i < roles->root_facility_count; i++)
+        if (scope_facility_of_root(roles->root_facilities[i], body, &id) &&
+            (facilities.count == 0 || !same(&facilities.ids[0], &id)))
+            facilities.ids[facilities.count++] = id;
+    return facilities;
 }
 
 bool scope_key_fits(const struct record_schema *schema, const struct record_key *key)

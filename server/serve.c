@@ -9,6 +9,8 @@
 #include "engine.h"
 #include "enrol.h"
 #include "enrolled.h"
+#include "recertify.h"
+#include "report_wiped.h"
 #include "sync.h"
 
 #include "outpost/rpc_uv.h"
@@ -71,6 +73,12 @@ static void random_bytes(void *context, uint8_t *bytes, size_t len)
         abort(); /* ids and tokens without randomness would be silent corruption */
 }
 
+static bool sign(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out)
+{
+    return ca_sign_wipe(((struct server *)context)->enrol.ca, order, signature_out);
+}
+
 /* ---- Loop ----------------------------------------------------------------- */
 
 static void notify_loop(void *context)
@@ -90,7 +98,7 @@ static void on_follow_timer(uv_timer_t *handle)
     struct server *server = handle->data;
 
     sync_poll_followers(&server->sync);
-    sync_poll_revoked(&server->sync);
+    sync_poll_refused(&server->sync);
 }
 
 static void on_drained(void *context)
@@ -199,7 +207,10 @@ static struct rpc_status replay_enrolments(struct server *server)
 
 static struct rpc_status open_services(struct server *server)
 {
-    struct store_options options = {.notify = notify_loop, .context = server};
+    struct store_options options = {.note = enrolled_note,
+                                    .note_context = (void *)server->config,
+                                    .notify = notify_loop,
+                                    .context = server};
     struct stream_service *streams = &server->streams;
 
     if (!scope_roles_find(&outpost_v1_schema, &streams->roles))
@@ -208,12 +219,13 @@ static struct rpc_status open_services(struct server *server)
     streams->settings = server->config->settings;
     streams->time_ms = wall_time_ms;
     streams->random = random_bytes;
+    streams->sign = sign;
+    streams->context = server;
     streams->hasher = record_hasher_new();
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
     server->sync.streams = streams;
     server->enrol.streams = streams;
-    server->enrol.config = server->config;
     struct rpc_status status = ca_load(server->config->folder, &server->enrol.ca);
     if (rpc_ok(&status))
         status = load_tls(server->config, &server->tls);
@@ -230,7 +242,15 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     size_t count;
 
     sync_handlers(&server->sync, &server->sync_handlers);
-    enrol_handlers(&server->enrol, &server->enrol_handlers);
+    server->enrol_handlers = (struct outpost_v1_enrolment_service_handlers){
+        .service = &server->enrol,
+        .enrol = enrol_on_request,
+        .enrol_closed = certify_closed,
+        .recertify = recertify_on_request,
+        .recertify_closed = certify_closed,
+        .report_wiped = report_wiped,
+        .report_wiped_closed = report_wiped_closed,
+    };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
     rpc_server_options_init_default(&options);

@@ -12,6 +12,26 @@ void store_close(struct store *store)
         store->engine->close(store);
 }
 
+struct rpc_status store_note(const struct store_options *options,
+                             const struct store_request *request)
+{
+    const struct store_enrol *enrol = (const struct store_enrol *)request;
+    const struct store_device_change *change = (const struct store_device_change *)request;
+    const struct store_recertify *recertify = (const struct store_recertify *)request;
+    struct store_note note = {0};
+
+    if (request->kind == STORE_ENROL && enrol->verdict == STORE_CODE_GOOD)
+        note = (struct store_note){&enrol->device, enrol->selector};
+    else if (request->kind == STORE_RECERTIFY && recertify->verdict == STORE_RECERTIFY_GOOD)
+        note.device = &recertify->device; /* again, when it is asked again: the line may lack */
+    else if (request->kind == STORE_DEVICE_CHANGE && change->found &&
+             change->outcome == STANDING_CHANGED)
+        note.device = &change->device;
+    return note.device != NULL && options->note != NULL
+               ? options->note(options->note_context, &note)
+               : rpc_status_ok();
+}
+
 static void run_done(struct store_request *request)
 {
     *(bool *)request->owner = true;
@@ -36,7 +56,9 @@ void store_page_deinit(struct store_page *page)
     rpc_buffer_deinit(&page->encoded);
     rpc_buffer_deinit(&page->markers);
     free(page->rows);
+    free(page->entered);
     page->rows = NULL;
+    page->entered = NULL;
 }
 
 void store_heads_deinit(struct store_heads *heads)

@@ -27,6 +27,8 @@
 #include "push.h"
 #include "scope.h"
 #include "settings.h"
+#include "standing.h"
+#include "token.h"
 
 /* ---- Limits (I12) ------------------------------------------------------ */
 
@@ -45,10 +47,17 @@ enum {
     STORE_CODE_TRIES = 5,
     /* Rows of one administrative listing page. */
     STORE_LIST_ROWS_MAX = 1000,
+    /* Regions of one cursor: those in scope, and those whose records the device may
+     * still hold (R22). */
     STORE_REGIONS_PER_DEVICE_MAX = 16,
+    /* Places of one Hello: up to where, the newest seen, a snapshot's high water. */
+    STORE_PLACES_MAX = 3 * STORE_REGIONS_PER_DEVICE_MAX,
+    /* Databases that are certified as copies of one enrolment, copies of copies
+     * counted: protects the device table from a database that is cloned for ever. */
+    STORE_COPIES_MAX = 256,
 };
 
-enum { STORE_HASH_LEN = AUDIT_HASH_LEN, STORE_TOKEN_LEN = 16 };
+enum { STORE_HASH_LEN = AUDIT_HASH_LEN };
 
 /* ---- Requests ----------------------------------------------------------- */
 
@@ -58,11 +67,13 @@ enum store_kind {
     STORE_PAGE,
     STORE_CAUGHT_UP,
     STORE_HEADS,
-    STORE_REVOKED,
+    STORE_REFUSED,
     STORE_ENROL,
+    STORE_RECERTIFY,
     STORE_CODE_ADD,
     STORE_DEVICE_LIST,
-    STORE_DEVICE_SET,
+    STORE_DEVICE_GET,
+    STORE_DEVICE_CHANGE,
     STORE_SETTING_SET,
     STORE_DEVICE_ADD,
     STORE_RECORD_GET,
@@ -95,6 +106,18 @@ struct store_head {
     uint64_t digest;
 };
 
+/* Who asks, and where it stands: whether it may go on is looked up anew in every
+ * transaction. */
+struct store_caller {
+    struct record_uuid device_id; /* zeros: the server itself */
+    struct record_uuid region;    /* zeros: not settled yet */
+};
+
+struct store_refusal {
+    enum standing_refusal why; /* ADMITTED: it may go on */
+    int64_t wipe_ordered_at_ms;
+};
+
 /* R18: what a stream must know before its first push is looked at. */
 struct store_hello {
     struct store_request request;
@@ -107,16 +130,15 @@ struct store_hello {
         struct record_uuid region_id;
         struct store_place place;
         bool known; /* out: in the region's log */
-    } places[STORE_REGIONS_PER_DEVICE_MAX];
+    } places[STORE_PLACES_MAX];
     struct settings settings; /* in: the defaults; out: the device's */
     /* out */
     bool device_known;
-    bool revoked;
+    struct standing standing;
     bool facility_known;
     bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
     struct scope_device device;
-    uint8_t token[STORE_TOKEN_LEN]; /* all zeros: none given yet */
-    uint8_t token_previous[STORE_TOKEN_LEN];
+    struct token_pair tokens;
     size_t head_count;
     struct store_head heads[2]; /* the global region, then the device's */
 };
@@ -128,7 +150,7 @@ struct store_push {
     struct push_batch *batch;
     struct record_uuid region_id; /* the stream's region, for its head */
     /* out: batch->answers and batch->receipt, and the heads after the commit */
-    bool revoked; /* the author is refused by now; nothing was decided */
+    struct store_refusal refusal; /* of the author: then nothing was decided */
     struct store_place head_global;
     struct store_place head_region;
 };
@@ -144,20 +166,30 @@ struct store_row {
 struct store_page {
     struct store_request request;
     /* in */
-    struct record_uuid device_id; /* for whom; zeros: the server itself */
+    struct store_caller caller;
     struct record_uuid region_id;
-    bool snapshot;           /* by key, living records; else by seq, all */
-    struct record_key after; /* snapshot: strictly after this key; zeros: from the start */
-    uint64_t after_seq;      /* tail */
+    enum store_part {
+        STORE_TAIL, /* by seq, all records and markers */
+        STORE_OWN,  /* a snapshot's first part: living records by key, of the families that
+                     * the facility lists */
+        STORE_REST, /* its second part: living records by key, without the families of
+                     * the first part (R21) */
+    } part;
+    struct record_uuid facility; /* OWN, REST; zeros: none, and the rest is all */
+    uint64_t high_water;         /* REST: the region's seq when the snapshot began */
+    struct record_key after;     /* OWN, REST: strictly after this key; zeros: from the start */
+    uint64_t after_seq;          /* TAIL */
     size_t rows_max;
     size_t bytes_max;
     /* out */
-    bool revoked; /* the device is refused by now; nothing was read */
+    struct store_refusal refusal; /* of the caller: then nothing was read */
     struct rpc_buffer encoded;
     struct store_row *rows; /* malloc'ed */
     size_t row_count;
     struct rpc_buffer markers; /* tail: the `markers` fields of a Pull (R16) */
     size_t marker_count;
+    struct record_uuid *entered; /* malloc'ed: the families of those that say so */
+    size_t entered_count;
     bool at_end;              /* nothing was left after these rows */
     struct store_place place; /* tail: up to where this page brings the device */
     struct store_place head;  /* the region's newest entry */
@@ -169,17 +201,17 @@ void store_page_deinit(struct store_page *page);
 struct store_caught_up {
     struct store_request request;
     /* in */
-    struct record_uuid device_id;
+    struct store_caller caller;
     size_t region_count;
     struct record_uuid regions[2];
     struct store_place places[2]; /* up to where the device has all */
     bool renew_token;
-    int64_t now_ms;                      /* noted as the device's last sync, with the token */
-    uint8_t next_token[STORE_TOKEN_LEN]; /* random, given by the caller */
-    uint8_t presented_token[STORE_TOKEN_LEN];
+    int64_t now_ms;                /* noted as the device's last sync, with the token */
+    uint8_t next_token[TOKEN_LEN]; /* random, given by the caller */
+    uint8_t presented_token[TOKEN_LEN];
     /* out */
-    bool revoked;   /* the device is refused by now: nothing was written */
-    bool behind[2]; /* there is more: no token was written */
+    struct store_refusal refusal; /* of the caller: then nothing was written */
+    bool behind[2];               /* there is more: no token was written */
     struct store_head heads[2];
 };
 
@@ -196,12 +228,12 @@ struct store_heads {
 
 void store_heads_deinit(struct store_heads *heads);
 
-/* Which devices are refused by now: asked for the streams that are open. */
-struct store_revoked {
+/* Who is refused by now: asked for the streams that are open. */
+struct store_refused {
     struct store_request request;
-    size_t device_count;
-    const struct record_uuid *devices;
-    bool *revoked; /* out: the owner's memory, one for each device */
+    size_t caller_count;
+    const struct store_caller *callers;
+    struct store_refusal *refusals; /* out: the owner's memory, one for each caller */
 };
 
 /* A one-time code: a public selector and the hash of its secret. */
@@ -213,11 +245,34 @@ struct store_code_add {
     uint8_t secret_hash[STORE_CODE_HASH_LEN];
     struct record_uuid facility_id;
     bool admin;
+    size_t region_count; /* where else the device may work */
+    struct record_uuid regions[SCOPE_RIGHTS_MAX];
     int64_t now_ms;
     int64_t expires_at_ms;
     /* out */
     bool facility_known;
     bool facility_closed; /* no code was made */
+    bool regions_known;
+};
+
+enum {
+    /* A P-256 key as SubjectPublicKeyInfo, DER, has 91. */
+    STORE_PUBLIC_KEY_BYTES_MAX = 128,
+};
+
+/* A device as enrolled, and its standing. */
+struct store_device {
+    struct record_uuid device_id;
+    struct record_uuid enrolment_region;
+    struct record_uuid facility_id; /* where it enrolled */
+    struct record_uuid copied_from; /* whose copy it is (R23); zeros: it enrolled by a code */
+    bool admin;
+    int64_t enrolled_at_ms;
+    struct standing standing;
+    size_t public_key_len; /* 0: not kept */
+    uint8_t public_key[STORE_PUBLIC_KEY_BYTES_MAX];
+    int64_t last_sync_at_ms; /* 0: never */
+    struct settings settings;
 };
 
 /* Uses a code up and makes the device, in one transaction. */
@@ -226,8 +281,7 @@ struct store_enrol {
     /* in */
     char selector[STORE_CODE_SELECTOR_LEN];
     uint8_t secret_hash[STORE_CODE_HASH_LEN];
-    struct record_uuid device_id;
-    int64_t now_ms;
+    struct store_device device; /* in: id, key, enrolled_at_ms; the rest is the code's */
     /* out */
     enum store_code_verdict {
         STORE_CODE_GOOD,
@@ -237,25 +291,25 @@ struct store_enrol {
         STORE_CODE_DEAD, /* too many wrong secrets */
         STORE_CODE_FACILITY_CLOSED,
     } verdict;
-    struct record_uuid facility_id;
-    struct record_uuid region_id;
-    bool admin;
 };
 
-enum store_device_state {
-    STORE_DEVICE_ACTIVE = 0,
-    STORE_DEVICE_REVOKED = 1,
-};
-
-struct store_device {
-    struct record_uuid device_id;
-    struct record_uuid enrolment_region;
-    struct record_uuid facility_id;
-    enum store_device_state state;
-    bool admin;
-    int64_t enrolled_at_ms;
-    int64_t last_sync_at_ms; /* 0: never */
-    struct settings settings;
+/* R23: makes a device for a copy of another's database, in one transaction; copy.c
+ * decides. */
+struct store_recertify {
+    struct store_request request;
+    uint8_t presented_token[TOKEN_LEN]; /* in */
+    /* in: id, key, copied_from, enrolled_at_ms; out: as made, now or for the same key
+     * before */
+    struct store_device device;
+    /* out */
+    enum store_recertify_verdict {
+        STORE_RECERTIFY_GOOD,
+        STORE_RECERTIFY_UNKNOWN, /* the device that asks */
+        STORE_RECERTIFY_REFUSED, /* revoked, or to be wiped */
+        STORE_RECERTIFY_NOT_A_COPY,
+        STORE_RECERTIFY_KEY_TAKEN,
+        STORE_RECERTIFY_TOO_MANY,
+    } verdict;
 };
 
 struct store_device_list {
@@ -265,18 +319,32 @@ struct store_device_list {
     size_t device_count;
 };
 
-/* Makes a device row if there is none; see enrolled.h. */
+struct store_device_get {
+    struct store_request request;
+    struct record_uuid device_id; /* in */
+    bool found;                   /* out */
+    struct store_device device;   /* out; without its settings */
+};
+
+/* Makes a device row if there is none, or gives it the standing if that is the
+ * later one; see enrolled.h. */
 struct store_device_add {
     struct store_request request;
     struct store_device device;
     char selector[STORE_CODE_SELECTOR_LEN]; /* of the code that it used up */
 };
 
-struct store_device_set {
+/* Changes a device's standing. */
+struct store_device_change {
     struct store_request request;
+    /* in */
     struct record_uuid device_id;
-    enum store_device_state state;
-    bool found; /* out */
+    struct standing_decision decision;
+    /* out */
+    bool found;
+    bool region_known; /* ALLOW; else nothing was done */
+    enum standing_outcome outcome;
+    struct store_device device; /* as it stands now; without its settings */
 };
 
 /* Sets, or takes back, settings of all devices, of a region's (those enrolled
@@ -450,8 +518,20 @@ struct store {
     const struct store_engine *engine;
 };
 
+/* A device that has enrolled, or whose standing has changed. selector is that of
+ * the code it used up, NULL: of none. */
+struct store_note {
+    const struct store_device *device;
+    const char *selector;
+};
+
 struct store_options {
     struct scope_roles roles;
+    /* Keeps it durably beside the store (R22): called from an engine's thread after
+     * the commit and before the request completes, which gets its failure. May be
+     * NULL. */
+    struct rpc_status (*note)(void *context, const struct store_note *note);
+    void *note_context;
     /* Called from an engine's thread when completions wait; may be NULL when
      * the owner uses store_run alone. */
     void (*notify)(void *context);
@@ -462,6 +542,10 @@ static inline void store_submit(struct store *store, struct store_request *reque
 {
     store->engine->submit(store, request);
 }
+
+/* For engines: notes what the request has committed, if anything is to be noted. */
+struct rpc_status store_note(const struct store_options *options,
+                             const struct store_request *request);
 
 /* Runs done() of what is complete. */
 static inline void store_drain(struct store *store)
@@ -475,6 +559,35 @@ void store_close(struct store *store);
 /* Opens the embedded store. file is made, with the schema, only with create. */
 struct rpc_status store_sqlite_open(const char *file, bool create,
                                     const struct store_options *options, struct store **store_out);
+
+/* The same without threads, for tests and simulations: each store_drain does one
+ * step, chosen by the owner. Options' notify is not called. */
+enum { STORE_STEP_WRITES_MAX = 64 };
+
+struct store_waiting {
+    size_t writes, reads; /* submitted */
+    size_t completed;     /* executed, done() not called yet */
+};
+
+struct store_step {
+    enum {
+        STORE_STEP_WRITES, /* the oldest n, 1 or more, in one transaction */
+        STORE_STEP_READ,   /* the one at place n of those that wait, from 0 */
+        STORE_STEP_TELL,   /* done() of the oldest n */
+    } kind;
+    size_t n;
+};
+
+struct store_steps {
+    /* Something waits: what is next? */
+    struct store_step (*next)(void *context, const struct store_waiting *waiting);
+    void *context;
+};
+
+struct rpc_status store_sqlite_open_stepped(const char *file, bool create,
+                                            const struct store_options *options,
+                                            const struct store_steps *steps,
+                                            struct store **store_out);
 
 struct store_postgres_setup {
     const char *conninfo; /* anything that libpq takes; its role serves */

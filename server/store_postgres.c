@@ -20,6 +20,7 @@
  * under it.
  */
 #include "store_postgres.h"
+#include "store_queue.h"
 
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -38,16 +39,10 @@ enum {
     CONNECT_PAUSE_MOST_MS = 5000,
 };
 
-struct queue {
-    struct store_request *first;
-    struct store_request **end;
-    size_t count;
-};
-
 /* A region with pushes waiting or under way. */
 struct region_queue {
     struct record_uuid region_id;
-    struct queue pushes;
+    struct store_queue pushes;
     bool waits;                /* for a writer; with no pushes left if they were refused */
     bool taken;                /* by a writer */
     struct region_queue *next; /* among those that wait for a writer */
@@ -74,49 +69,23 @@ struct postgres_store {
     pthread_cond_t pause; /* signalled at closing */
     struct region_queue *regions;
     struct region_queue *waiting, **waiting_end;
-    struct queue writes; /* other than pushes */
-    struct queue reads;
-    struct queue completed;
+    struct store_queue writes; /* other than pushes */
+    struct store_queue reads;
+    struct store_queue completed;
     size_t request_count; /* waiting */
     bool closing;
     struct worker workers[WRITERS + READERS];
     size_t thread_count;
 };
 
-/* ---- Queues -------------------------------------------------------------- */
-
-static void queue_init(struct queue *queue)
-{
-    *queue = (struct queue){.end = &queue->first};
-}
-
-static void queue_put(struct queue *queue, struct store_request *request)
-{
-    request->next = NULL;
-    *queue->end = request;
-    queue->end = &request->next;
-    queue->count++;
-}
-
-static struct store_request *queue_take(struct queue *queue)
-{
-    struct store_request *request = queue->first;
-
-    if (request == NULL)
-        return NULL;
-    queue->first = request->next;
-    if (queue->first == NULL)
-        queue->end = &queue->first;
-    queue->count--;
-    return request;
-}
+/* ---- Completions --------------------------------------------------------- */
 
 static void complete(struct postgres_store *self, struct store_request *const *requests,
                      size_t count)
 {
     pthread_mutex_lock(&self->mutex);
     for (size_t i = 0; i < count; i++)
-        queue_put(&self->completed, requests[i]);
+        store_queue_put(&self->completed, requests[i]);
     pthread_cond_signal(&self->completed_wait);
     pthread_mutex_unlock(&self->mutex);
     if (self->options.notify != NULL)
@@ -144,10 +113,10 @@ static bool put_push(struct postgres_store *self, struct store_push *push)
         if (region == NULL)
             return false;
         region->region_id = push->region_id;
-        queue_init(&region->pushes);
+        store_queue_init(&region->pushes);
         HASH_ADD(hh, self->regions, region_id, sizeof region->region_id, region);
     }
-    queue_put(&region->pushes, &push->request);
+    store_queue_put(&region->pushes, &push->request);
     if (!region->taken && !region->waits)
         region_wait(self, region);
     return true;
@@ -317,7 +286,7 @@ static void take_group(struct postgres_store *self, struct region_queue *region,
 
     *group = (struct push_group){.count = 0};
     while (group->count < POSTGRES_GROUP_MAX && mutations < STORE_TRANSACTION_MUTATIONS_MAX) {
-        struct store_push *push = (struct store_push *)queue_take(&region->pushes);
+        struct store_push *push = (struct store_push *)store_queue_take(&region->pushes);
         if (push == NULL)
             break;
         self->request_count--;
@@ -333,8 +302,9 @@ static bool is_write(enum store_kind kind)
     switch (kind) {
     case STORE_CAUGHT_UP:
     case STORE_ENROL:
+    case STORE_RECERTIFY:
     case STORE_CODE_ADD:
-    case STORE_DEVICE_SET:
+    case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
@@ -356,12 +326,14 @@ static enum postgres_code run_write(struct worker *worker, struct store_request 
         return postgres_caught_up(conn, (struct store_caught_up *)request);
     case STORE_ENROL:
         return postgres_enrol(conn, roles, (struct store_enrol *)request);
+    case STORE_RECERTIFY:
+        return postgres_recertify(conn, (struct store_recertify *)request);
     case STORE_CODE_ADD:
         return postgres_code_add(conn, roles, (struct store_code_add *)request);
     case STORE_DEVICE_ADD:
         return postgres_device_add(conn, (struct store_device_add *)request);
-    case STORE_DEVICE_SET:
-        return postgres_device_set(conn, (struct store_device_set *)request);
+    case STORE_DEVICE_CHANGE:
+        return postgres_device_change(conn, roles, (struct store_device_change *)request);
     case STORE_SETTING_SET:
         return postgres_setting_set(conn, roles, (struct store_setting_set *)request);
     case STORE_QUARANTINE_DISCARD:
@@ -382,11 +354,11 @@ static enum postgres_code run_read(struct worker *worker, struct store_request *
     case STORE_HELLO:
         return postgres_read_hello(conn, roles, (struct store_hello *)request);
     case STORE_PAGE:
-        return postgres_read_page(conn, (struct store_page *)request);
+        return postgres_read_page(conn, roles, (struct store_page *)request);
     case STORE_HEADS:
         return postgres_read_heads(conn, (struct store_heads *)request);
-    case STORE_REVOKED:
-        return postgres_read_revoked(conn, (struct store_revoked *)request);
+    case STORE_REFUSED:
+        return postgres_read_refused(conn, (struct store_refused *)request);
     case STORE_RECORD_GET:
         return postgres_read_record(conn, (struct store_record_get *)request);
     case STORE_LOG_LIST:
@@ -397,6 +369,8 @@ static enum postgres_code run_read(struct worker *worker, struct store_request *
         return postgres_conflict_list(conn, (struct store_conflict_list *)request);
     case STORE_DEVICE_LIST:
         return postgres_device_list(conn, (struct store_device_list *)request);
+    case STORE_DEVICE_GET:
+        return postgres_device_get(conn, (struct store_device_get *)request);
     default:
         return POSTGRES_FAILED;
     }
@@ -422,7 +396,8 @@ static void run_one(struct worker *worker, struct store_request *request)
 {
     enum postgres_code code = run_tries(worker, run_other, request);
 
-    request->status = postgres_conn_status(&worker->conn, code);
+    request->status = code == POSTGRES_OK ? store_note(&worker->store->options, request)
+                                          : postgres_conn_status(&worker->conn, code);
     complete(worker->store, &request, 1);
 }
 
@@ -433,22 +408,22 @@ static void refuse_waiting(struct worker *worker)
 {
     struct postgres_store *self = worker->store;
     struct rpc_status status = postgres_conn_status(&worker->conn, POSTGRES_LOST);
-    struct queue refused;
+    struct store_queue refused;
     struct region_queue *region, *next;
     struct store_request *request;
 
-    queue_init(&refused);
+    store_queue_init(&refused);
     pthread_mutex_lock(&self->mutex);
     HASH_ITER(hh, self->regions, region, next)
-    while ((request = queue_take(&region->pushes)) != NULL)
-        queue_put(&refused, request);
-    while ((request = queue_take(&self->writes)) != NULL)
-        queue_put(&refused, request);
-    while ((request = queue_take(&self->reads)) != NULL)
-        queue_put(&refused, request);
+    while ((request = store_queue_take(&region->pushes)) != NULL)
+        store_queue_put(&refused, request);
+    while ((request = store_queue_take(&self->writes)) != NULL)
+        store_queue_put(&refused, request);
+    while ((request = store_queue_take(&self->reads)) != NULL)
+        store_queue_put(&refused, request);
     self->request_count -= refused.count;
     pthread_mutex_unlock(&self->mutex);
-    while ((request = queue_take(&refused)) != NULL) {
+    while ((request = store_queue_take(&refused)) != NULL) {
         request->status = status;
         complete(self, &request, 1);
     }
@@ -489,7 +464,7 @@ static void *writer_main(void *context)
         pthread_mutex_lock(&self->mutex);
         while (self->waiting == NULL && self->writes.first == NULL && !self->closing)
             pthread_cond_wait(&self->writes_wait, &self->mutex);
-        struct store_request *other = queue_take(&self->writes);
+        struct store_request *other = store_queue_take(&self->writes);
         struct region_queue *region = other == NULL ? take_region(self) : NULL;
         self->request_count -= other != NULL;
         if (region != NULL)
@@ -516,7 +491,7 @@ static void *reader_main(void *context)
         pthread_mutex_lock(&self->mutex);
         while (self->reads.first == NULL && !self->closing)
             pthread_cond_wait(&self->reads_wait, &self->mutex);
-        struct store_request *request = queue_take(&self->reads);
+        struct store_request *request = store_queue_take(&self->reads);
         self->request_count -= request != NULL;
         pthread_mutex_unlock(&self->mutex);
         if (request == NULL)
@@ -538,10 +513,10 @@ static void postgres_submit(struct store *base, struct store_request *request)
     } else if (request->kind == STORE_PUSH) {
         taken = put_push(self, (struct store_push *)request);
     } else if (is_write(request->kind)) {
-        queue_put(&self->writes, request);
+        store_queue_put(&self->writes, request);
         pthread_cond_signal(&self->writes_wait);
     } else {
-        queue_put(&self->reads, request);
+        store_queue_put(&self->reads, request);
         pthread_cond_signal(&self->reads_wait);
     }
     self->request_count += taken;
@@ -558,7 +533,7 @@ static void postgres_drain(struct store *base)
 
     pthread_mutex_lock(&self->mutex);
     struct store_request *request = self->completed.first;
-    queue_init(&self->completed);
+    store_queue_init(&self->completed);
     pthread_mutex_unlock(&self->mutex);
     while (request != NULL) {
         struct store_request *next = request->next;
@@ -633,9 +608,9 @@ static struct postgres_store *postgres_store_new(const char *conninfo,
         return NULL;
     self->base.engine = &postgres_engine;
     self->options = *options;
-    queue_init(&self->writes);
-    queue_init(&self->reads);
-    queue_init(&self->completed);
+    store_queue_init(&self->writes);
+    store_queue_init(&self->reads);
+    store_queue_init(&self->completed);
     self->waiting_end = &self->waiting;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->writes_wait, NULL);

@@ -554,50 +554,27 @@ static enum postgres_code load_rest(struct lookups *lookups, struct push_batch *
     return code;
 }
 
-/* Which of the authors the database refuses by now: R18 holds to the last push. */
-static size_t send_revoked(struct postgres_conn *conn, struct push_batch *const *batches,
-                           size_t count)
-{
-    struct postgres_array ids;
-
-    postgres_array_init(&ids, POSTGRES_UUID);
-    for (size_t i = 0; i < count; i++)
-        postgres_array_add_uuid(&ids, &batches[i]->device.device_id);
-    postgres_query(conn, "SELECT u.o FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
-                         " LATERAL (SELECT FROM device WHERE device_id = u.id AND state <> $2"
-                         " OFFSET 0) d");
-    postgres_put_array(conn, &ids);
-    postgres_put_int(conn, STORE_DEVICE_ACTIVE);
-    postgres_array_deinit(&ids);
-    return postgres_end_query(conn);
-}
-
-static void take_revoked(const PGresult *result, size_t count, bool *revoked)
-{
-    for (size_t i = 0; i < count; i++)
-        revoked[i] = false;
-    for (size_t row = 0; row < postgres_row_count(result); row++)
-        revoked[postgres_u64(result, row, 0) - 1] = true;
-}
-
 enum postgres_code postgres_push_begin(struct postgres_conn *conn, struct push_set *set,
                                        struct push_batch *const *batches, size_t count,
-                                       struct postgres_locks *locks, bool *revoked)
+                                       struct postgres_locks *locks, struct store_refusal *refusals)
 {
     struct lookups lookups = {.conn = conn, .set = set};
     struct lock_queries queries;
-    size_t revoked_query = 0;
+    struct store_caller callers[POSTGRES_GROUP_MAX];
+    struct postgres_refusals refused = {0};
 
     for (size_t i = 0; i < count; i++)
         if (!push_needs(set, batches[i]))
             return POSTGRES_NO_MEMORY;
     send_locks(conn, locks, &queries);
-    if (revoked != NULL)
-        revoked_query = send_revoked(conn, batches, count);
+    for (size_t i = 0; i < count; i++)
+        callers[i] = (struct store_caller){batches[i]->device.device_id, batches[i]->device.region};
+    if (refusals != NULL) /* R18 holds to the last push */
+        refused = postgres_send_refusals(conn, callers, count);
     look_up_first(&lookups, locks);
     enum postgres_code code = postgres_exchange(conn);
-    if (code == POSTGRES_OK && revoked != NULL)
-        take_revoked(postgres_result(conn, revoked_query), count, revoked);
+    if (code == POSTGRES_OK && refusals != NULL)
+        postgres_take_refusals(conn, refused, callers, count, refusals);
     if (code == POSTGRES_OK)
         code = take_locks(conn, set, locks, &queries);
     if (code == POSTGRES_OK)

@@ -324,6 +324,43 @@ static int by_id(const struct push_known *a, const struct push_known *b)
     return memcmp(a->key.id.bytes, b->key.id.bytes, RECORD_MUTATION_ID_LEN);
 }
 
+/* ---- Which facilities list a family (R21) -------------------------------------------- */
+
+static bool moved_facility(const struct push_family *f)
+{
+    return f->placed && (memcmp(&f->stored_regions, &f->regions, sizeof f->regions) != 0 ||
+                         memcmp(&f->stored_facilities, &f->facilities, sizeof f->facilities) != 0);
+}
+
+/* Takes away the listings in the region that were stored, or puts those that are from
+ * now on. What the two arrays take away beyond their pairs is of families that are put
+ * again. */
+static void write_places(struct postgres_conn *conn, const struct push_set *set,
+                         const struct record_uuid *region, bool stored)
+{
+    static const enum postgres_type types[] = {POSTGRES_UUID, POSTGRES_UUID};
+    struct columns columns;
+
+    columns_init(&columns, types, sizeof types / sizeof types[0]);
+    for (const struct push_family *f = set->families; f != NULL; f = f->hh.next) {
+        const struct scope_regions *regions = stored ? &f->stored_regions : &f->regions;
+        const struct scope_facilities *facilities = stored ? &f->stored_facilities : &f->facilities;
+        if (!moved_facility(f) || !scope_regions_have(regions, region))
+            continue;
+        for (size_t i = 0; i < facilities->count; i++) {
+            postgres_array_add_uuid(&columns.list[0], &facilities->ids[i]);
+            postgres_array_add_uuid(&columns.list[1], &f->id);
+        }
+    }
+    columns_send(&columns, conn,
+                 stored ? "DELETE FROM facility_family WHERE region_id = $1"
+                          " AND facility_id = ANY($2::uuid[]) AND family_id = ANY($3::uuid[])"
+                        : "INSERT INTO facility_family(region_id, facility_id, family_id)"
+                          " SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[],"
+                          " $3::uuid[]) u WHERE s.region_id = $1 ON CONFLICT DO NOTHING",
+                 region);
+}
+
 void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
 {
     /* In the order of their keys: neighbours in a batch share an index page. */
@@ -334,6 +371,8 @@ void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
     for (const struct push_region *r = set->regions; r != NULL; r = r->hh.next) {
         if (r->dirty) {
             write_purges(conn, set, &r->id);
+            write_places(conn, set, &r->id, true);
+            write_places(conn, set, &r->id, false);
             write_rows(conn, set, &r->id);
             write_markers(conn, set, &r->id);
             write_log(conn, set, &r->id);
@@ -374,14 +413,15 @@ static bool guess_locks(struct postgres_locks *locks, struct push_batch *const *
 
 enum postgres_code postgres_push_decide(struct postgres_conn *conn, struct push_set *set,
                                         struct push_batch *const *batches, size_t count,
-                                        struct postgres_locks *locks, bool *revoked)
+                                        struct postgres_locks *locks,
+                                        struct store_refusal *refusals)
 {
     enum postgres_code code = guess_locks(locks, batches, count) ? POSTGRES_OK : POSTGRES_AGAIN;
 
     if (code == POSTGRES_OK)
-        code = postgres_push_begin(conn, set, batches, count, locks, revoked);
+        code = postgres_push_begin(conn, set, batches, count, locks, refusals);
     for (size_t i = 0; i < count && code == POSTGRES_OK; i++) {
-        if (revoked != NULL && revoked[i])
+        if (refusals != NULL && refusals[i].why != STANDING_ADMITTED)
             continue;
         /* What the batches before it have decided may have brought more. */
         if (i > 0)
@@ -397,15 +437,15 @@ enum postgres_code postgres_push(struct postgres_conn *conn, struct push_set *se
                                  struct postgres_locks *locks)
 {
     struct push_batch *batches[POSTGRES_GROUP_MAX];
-    bool revoked[POSTGRES_GROUP_MAX];
+    struct store_refusal refusals[POSTGRES_GROUP_MAX];
 
     for (size_t i = 0; i < count; i++)
         batches[i] = pushes[i]->batch;
-    enum postgres_code code = postgres_push_decide(conn, set, batches, count, locks, revoked);
+    enum postgres_code code = postgres_push_decide(conn, set, batches, count, locks, refusals);
     if (code != POSTGRES_OK)
         return code;
     for (size_t i = 0; i < count; i++)
-        pushes[i]->revoked = revoked[i];
+        pushes[i]->refusal = refusals[i];
     postgres_push_write(conn, set);
     return postgres_exec(conn, "COMMIT");
 }

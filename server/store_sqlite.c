@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The embedded store's engine: threads, queues and transactions.
+ * The embedded store's engine: threads and queues; store_sqlite_run.c executes.
  *
  * One writer thread takes what waits and commits it together (group commit):
  * pushes of any streams share one transaction, in arrival order, and their
@@ -13,22 +13,15 @@
  * The mutex guards the three queues and `closing`; nothing is done under it.
  */
 #include "store_sqlite.h"
+#include "store_queue.h"
 
-#include <assert.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 enum {
     READER_COUNT = 2,
     /* Requests of one transaction: how long the first waits for the last. */
     GROUP_REQUESTS_MAX = 64,
-};
-
-struct queue {
-    struct store_request *first;
-    struct store_request **end;
-    size_t count;
 };
 
 struct sqlite_store {
@@ -39,50 +32,21 @@ struct sqlite_store {
     pthread_cond_t writes_wait;
     pthread_cond_t reads_wait;
     pthread_cond_t completed_wait;
-    struct queue writes;
-    struct queue reads;
-    struct queue completed;
+    struct store_queue writes;
+    struct store_queue reads;
+    struct store_queue completed;
     bool closing;
-    struct sqlite_conn writer;
-    struct record_hasher *hasher; /* the writer's */
+    struct sqlite_runner runner; /* the writer's */
     struct sqlite_conn readers[READER_COUNT];
     pthread_t threads[READER_COUNT + 1];
     size_t thread_count;
 };
 
-/* ---- Queues -------------------------------------------------------------- */
-
-static void queue_init(struct queue *queue)
-{
-    *queue = (struct queue){.end = &queue->first};
-}
-
-static void queue_put(struct queue *queue, struct store_request *request)
-{
-    request->next = NULL;
-    *queue->end = request;
-    queue->end = &request->next;
-    queue->count++;
-}
-
-static struct store_request *queue_take(struct queue *queue)
-{
-    struct store_request *request = queue->first;
-
-    if (request == NULL)
-        return NULL;
-    queue->first = request->next;
-    if (queue->first == NULL)
-        queue->end = &queue->first;
-    queue->count--;
-    return request;
-}
-
 static void complete(struct sqlite_store *self, struct store_request *const *requests, size_t count)
 {
     pthread_mutex_lock(&self->mutex);
     for (size_t i = 0; i < count; i++)
-        queue_put(&self->completed, requests[i]);
+        store_queue_put(&self->completed, requests[i]);
     pthread_cond_signal(&self->completed_wait);
     pthread_mutex_unlock(&self->mutex);
     if (self->options.notify != NULL)
@@ -91,139 +55,13 @@ static void complete(struct sqlite_store *self, struct store_request *const *req
 
 /* ---- The writer ---------------------------------------------------------- */
 
-static bool is_write(enum store_kind kind)
-{
-    switch (kind) {
-    case STORE_PUSH:
-    case STORE_CAUGHT_UP:
-    case STORE_ENROL:
-    case STORE_CODE_ADD:
-    case STORE_DEVICE_SET:
-    case STORE_SETTING_SET:
-    case STORE_QUARANTINE_RETRY:
-    case STORE_QUARANTINE_DISCARD:
-    case STORE_CONFLICT_RESOLVE:
-    case STORE_DEVICE_ADD:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static int run_other_write(struct sqlite_store *self, struct store_request *request)
-{
-    const struct scope_roles *roles = &self->options.roles;
-
-    switch (request->kind) {
-    case STORE_CAUGHT_UP:
-        return sqlite_caught_up(&self->writer, (struct store_caught_up *)request);
-    case STORE_ENROL:
-        return sqlite_enrol(&self->writer, roles, (struct store_enrol *)request);
-    case STORE_CODE_ADD:
-        return sqlite_code_add(&self->writer, roles, (struct store_code_add *)request);
-    case STORE_DEVICE_ADD:
-        return sqlite_device_add(&self->writer, (struct store_device_add *)request);
-    case STORE_DEVICE_SET:
-        return sqlite_device_set(&self->writer, (struct store_device_set *)request);
-    case STORE_SETTING_SET:
-        return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
-    case STORE_QUARANTINE_RETRY:
-        return sqlite_quarantine_retry(&self->writer, roles, self->hasher,
-                                       (struct store_quarantine_retry *)request);
-    case STORE_QUARANTINE_DISCARD:
-        return sqlite_quarantine_discard(&self->writer, (struct store_quarantine_discard *)request);
-    case STORE_CONFLICT_RESOLVE:
-        return sqlite_conflict_resolve(&self->writer, (struct store_conflict_resolve *)request);
-    default:
-        assert(!"not a write");
-        return SQLITE_MISUSE;
-    }
-}
-
-static struct store_place place_in(struct push_set *set, const struct record_uuid *region_id)
-{
-    bool added = false;
-    const struct push_region *region = push_set_region(set, region_id, &added);
-    struct store_place place = {0};
-
-    if (region != NULL) {
-        place.seq = region->last_seq;
-        memcpy(place.hash, region->last_hash, STORE_HASH_LEN);
-    }
-    return place;
-}
-
-static int run_push(struct sqlite_store *self, struct push_set *set, struct store_push *push)
-{
-    const struct record_uuid *author = &push->batch->device.device_id;
-    int code = sqlite_device_revoked(&self->writer, author, &push->revoked);
-
-    if (code != SQLITE_OK || push->revoked)
-        return code;
-    code = sqlite_push_load(&self->writer, set, push->batch);
-    if (code != SQLITE_OK)
-        return code;
-    return push_decide(set, push->batch) ? SQLITE_OK : SQLITE_NOMEM;
-}
-
-/* All requests in one transaction: pushes are decided over one set, which is
- * written before anything else of the group reads. */
-static int run_transaction(struct sqlite_store *self, struct push_set *set,
-                           struct store_request *const *requests, size_t count)
-{
-    int code = sqlite_conn_exec(&self->writer, "BEGIN IMMEDIATE");
-
-    for (size_t i = 0; i < count && code == SQLITE_OK; i++)
-        if (requests[i]->kind == STORE_PUSH)
-            code = run_push(self, set, (struct store_push *)requests[i]);
-    if (code == SQLITE_OK)
-        code = sqlite_push_write(&self->writer, set);
-    for (size_t i = 0; i < count && code == SQLITE_OK; i++)
-        if (requests[i]->kind != STORE_PUSH)
-            code = run_other_write(self, requests[i]);
-    if (code == SQLITE_OK)
-        code = sqlite_conn_exec(&self->writer, "COMMIT");
-    return code;
-}
-
-static int run_group(struct sqlite_store *self, struct store_request *const *requests, size_t count)
-{
-    struct push_set set;
-
-    push_set_init(&set, &self->options.roles, self->hasher);
-    int code = run_transaction(self, &set, requests, count);
-    struct rpc_status status = sqlite_conn_status(&self->writer, code);
-    if (code != SQLITE_OK && !sqlite3_get_autocommit(self->writer.db))
-        sqlite_conn_exec(&self->writer, "ROLLBACK");
-    for (size_t i = 0; i < count; i++) {
-        requests[i]->status = status;
-        if (requests[i]->kind == STORE_PUSH && code == SQLITE_OK) {
-            struct store_push *push = (struct store_push *)requests[i];
-            push->head_global = place_in(&set, &scope_global_region);
-            push->head_region = place_in(&set, &push->region_id);
-        }
-    }
-    push_set_deinit(&set);
-    return code;
-}
-
-/* R10: one that must fail is redone without, never with the others. */
-static void run_writes(struct sqlite_store *self, struct store_request *const *requests,
-                       size_t count)
-{
-    if (run_group(self, requests, count) != SQLITE_OK && count > 1)
-        for (size_t i = 0; i < count; i++)
-            run_group(self, &requests[i], 1);
-    complete(self, requests, count);
-}
-
 static size_t take_group(struct sqlite_store *self, struct store_request **requests)
 {
     size_t count = 0;
     size_t mutations = 0;
 
     while (count < GROUP_REQUESTS_MAX && mutations < STORE_TRANSACTION_MUTATIONS_MAX) {
-        struct store_request *request = queue_take(&self->writes);
+        struct store_request *request = store_queue_take(&self->writes);
         if (request == NULL)
             break;
         if (request->kind == STORE_PUSH)
@@ -246,52 +84,12 @@ static void *writer_main(void *context)
         pthread_mutex_unlock(&self->mutex);
         if (count == 0)
             return NULL;
-        run_writes(self, requests, count);
+        sqlite_run_writes(&self->runner, requests, count);
+        complete(self, requests, count);
     }
 }
 
 /* ---- The readers --------------------------------------------------------- */
-
-static int run_read(struct sqlite_store *self, struct sqlite_conn *conn,
-                    struct store_request *request)
-{
-    switch (request->kind) {
-    case STORE_HELLO:
-        return sqlite_read_hello(conn, &self->options.roles, (struct store_hello *)request);
-    case STORE_PAGE:
-        return sqlite_read_page(conn, (struct store_page *)request);
-    case STORE_HEADS:
-        return sqlite_read_heads(conn, (struct store_heads *)request);
-    case STORE_REVOKED:
-        return sqlite_read_revoked(conn, (struct store_revoked *)request);
-    case STORE_RECORD_GET:
-        return sqlite_read_record(conn, (struct store_record_get *)request);
-    case STORE_LOG_LIST:
-        return sqlite_read_log(conn, (struct store_log_list *)request);
-    case STORE_QUARANTINE_LIST:
-        return sqlite_quarantine_list(conn, (struct store_quarantine_list *)request);
-    case STORE_CONFLICT_LIST:
-        return sqlite_conflict_list(conn, (struct store_conflict_list *)request);
-    case STORE_DEVICE_LIST:
-        return sqlite_device_list(conn, (struct store_device_list *)request);
-    default:
-        assert(!"not a read");
-        return SQLITE_MISUSE;
-    }
-}
-
-static void run_in_snapshot(struct sqlite_store *self, struct sqlite_conn *conn,
-                            struct store_request *request)
-{
-    int code = sqlite_conn_exec(conn, "BEGIN");
-
-    if (code == SQLITE_OK)
-        code = run_read(self, conn, request);
-    request->status = sqlite_conn_status(conn, code);
-    if (!sqlite3_get_autocommit(conn->db))
-        sqlite_conn_exec(conn, "COMMIT");
-    complete(self, &request, 1);
-}
 
 struct reader {
     struct sqlite_store *self;
@@ -308,11 +106,12 @@ static void *reader_main(void *context)
         pthread_mutex_lock(&self->mutex);
         while (self->reads.first == NULL && !self->closing)
             pthread_cond_wait(&self->reads_wait, &self->mutex);
-        struct store_request *request = queue_take(&self->reads);
+        struct store_request *request = store_queue_take(&self->reads);
         pthread_mutex_unlock(&self->mutex);
         if (request == NULL)
             return NULL;
-        run_in_snapshot(self, reader.conn, request);
+        sqlite_run_read(reader.conn, &self->runner.options.roles, request);
+        complete(self, &request, 1);
     }
 }
 
@@ -321,12 +120,12 @@ static void *reader_main(void *context)
 static void sqlite_submit(struct store *base, struct store_request *request)
 {
     struct sqlite_store *self = (struct sqlite_store *)base;
-    bool write = is_write(request->kind);
+    bool write = sqlite_run_is_write(request->kind);
 
     pthread_mutex_lock(&self->mutex);
     bool full = self->writes.count + self->reads.count >= STORE_REQUESTS_MAX;
     if (!full) {
-        queue_put(write ? &self->writes : &self->reads, request);
+        store_queue_put(write ? &self->writes : &self->reads, request);
         pthread_cond_signal(write ? &self->writes_wait : &self->reads_wait);
     }
     pthread_mutex_unlock(&self->mutex);
@@ -342,7 +141,7 @@ static void sqlite_drain(struct store *base)
 
     pthread_mutex_lock(&self->mutex);
     struct store_request *request = self->completed.first;
-    queue_init(&self->completed);
+    store_queue_init(&self->completed);
     pthread_mutex_unlock(&self->mutex);
     while (request != NULL) {
         struct store_request *next = request->next;
@@ -376,8 +175,7 @@ static void sqlite_close(struct store *base)
     sqlite_drain(base);
     for (size_t i = 0; i < READER_COUNT; i++)
         sqlite_conn_close(&self->readers[i]);
-    sqlite_conn_close(&self->writer);
-    record_hasher_free(self->hasher);
+    sqlite_runner_deinit(&self->runner);
     pthread_cond_destroy(&self->completed_wait);
     pthread_cond_destroy(&self->reads_wait);
     pthread_cond_destroy(&self->writes_wait);
@@ -426,15 +224,14 @@ static struct sqlite_store *sqlite_store_new(const char *file, const struct stor
         return NULL;
     self->base.engine = &sqlite_engine;
     self->options = *options;
-    queue_init(&self->writes);
-    queue_init(&self->reads);
-    queue_init(&self->completed);
+    store_queue_init(&self->writes);
+    store_queue_init(&self->reads);
+    store_queue_init(&self->completed);
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->writes_wait, NULL);
     pthread_cond_init(&self->reads_wait, NULL);
     pthread_cond_init(&self->completed_wait, NULL);
     self->file = strdup(file);
-    self->hasher = record_hasher_new();
     return self;
 }
 
@@ -446,11 +243,9 @@ struct rpc_status store_sqlite_open(const char *file, bool create,
 
     if (self == NULL)
         return status;
-    if (self->file == NULL || self->hasher == NULL)
+    if (self->file == NULL)
         goto error;
-    status = sqlite_conn_open(&self->writer, file, create);
-    if (rpc_ok(&status))
-        status = sqlite_migrate(&self->writer);
+    status = sqlite_runner_open(&self->runner, file, create, options);
     for (size_t i = 0; i < READER_COUNT && rpc_ok(&status); i++)
         status = sqlite_conn_open(&self->readers[i], file, false);
     if (!rpc_ok(&status))

@@ -402,6 +402,46 @@ static int write_family(struct sqlite_conn *conn, const struct push_family *fami
     return code;
 }
 
+static int write_places(struct sqlite_conn *conn, const char *sql, const struct push_family *family,
+                        const struct scope_regions *regions,
+                        const struct scope_facilities *facilities)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(conn, sql);
+    int code = SQLITE_OK;
+
+    if (statement == NULL)
+        return sqlite3_errcode(conn->db);
+    for (size_t i = 0; i < regions->count; i++)
+        for (size_t j = 0; j < facilities->count && code == SQLITE_OK; j++) {
+            sqlite_bind_uuid(statement, 1, &regions->ids[i]);
+            sqlite_bind_uuid(statement, 2, &facilities->ids[j]);
+            sqlite_bind_uuid(statement, 3, &family->id);
+            code = sqlite_conn_run(statement);
+        }
+    return code;
+}
+
+/* R21: which facilities list the family, in each of its regions. */
+static int write_facilities(struct sqlite_conn *conn, const struct push_family *family)
+{
+    const struct scope_regions *were_in = &family->stored_regions;
+    const struct scope_facilities *named = &family->stored_facilities;
+
+    if (memcmp(were_in, &family->regions, sizeof *were_in) == 0 &&
+        memcmp(named, &family->facilities, sizeof *named) == 0)
+        return SQLITE_OK;
+    int code = write_places(conn,
+                            "DELETE FROM facility_family WHERE region_id = ?1"
+                            " AND facility_id = ?2 AND family_id = ?3",
+                            family, were_in, named);
+    if (code != SQLITE_OK)
+        return code;
+    return write_places(conn,
+                        "INSERT OR IGNORE INTO facility_family(region_id, facility_id, family_id)"
+                        " VALUES (?1, ?2, ?3)",
+                        family, &family->regions, &family->facilities);
+}
+
 /* R8: the newest receipt in front, the last 64 kept. */
 static int write_receipts(struct sqlite_conn *conn, const struct push_receipts *receipts)
 {
@@ -426,6 +466,9 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
         if (f->dirty)
             code = write_family(conn, f);
+    for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
+        if (f->placed)
+            code = write_facilities(conn, f);
     for (struct push_purge *p = set->purges; p != NULL && code == SQLITE_OK; p = p->next)
         code = write_purge(conn, p);
     for (struct push_row *row = set->rows; row != NULL && code == SQLITE_OK; row = row->hh.next)

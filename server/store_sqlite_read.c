@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SQLite engine's reads: pages, heads, and what the administrator asks
- * for. Pages pass bodies through as they are stored.
+ * The SQLite engine's reads: heads, places, Hello, and what the administrator asks
+ * for.
  */
 #include "store_sqlite.h"
 
 #include <stdlib.h>
-
-enum {
-    PULL_RECORDS = 1,
-    PULL_MARKERS = 2,
-    MARKER_FAMILY_ID = 1,
-    MARKER_REGION_ID = 2,
-    MARKER_KIND = 3,
-    MARKER_BYTES_MAX = 64, /* of one, encoded */
-};
 
 /* ---- Heads and places ---------------------------------------------------- */
 
@@ -39,8 +30,7 @@ int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* The hash of the entry with that seq; zeros when there is none. */
-static int read_place_hash(struct sqlite_conn *conn, const struct record_uuid *region_id,
+int sqlite_read_place_hash(struct sqlite_conn *conn, const struct record_uuid *region_id,
                            struct store_place *place)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
@@ -66,7 +56,7 @@ static int read_place_known(struct sqlite_conn *conn, struct store_hello_place *
     asked->known = true;
     if (place.seq == 0)
         return SQLITE_OK;
-    int code = read_place_hash(conn, &asked->region_id, &place);
+    int code = sqlite_read_place_hash(conn, &asked->region_id, &place);
     asked->known = memcmp(place.hash, asked->place.hash, STORE_HASH_LEN) == 0;
     return code;
 }
@@ -123,28 +113,16 @@ int sqlite_read_heads(struct sqlite_conn *conn, struct store_heads *heads)
 
 static int read_device(struct sqlite_conn *conn, struct store_hello *hello)
 {
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT enrolment_region_id, facility_id, state, admin, token, token_previous"
-              " FROM device WHERE device_id = ?1");
+    struct store_device device;
+    int code = sqlite_read_device(conn, &hello->device_id, &device, &hello->device_known);
 
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &hello->device_id);
-    int code = sqlite3_step(statement);
-    hello->device_known = code == SQLITE_ROW;
-    if (hello->device_known) {
-        hello->device.device_id = hello->device_id;
-        hello->device.enrolment_region = sqlite_column_uuid(statement, 0);
-        hello->device.facility = record_uuid_is_zero(&hello->facility_id)
-                                     ? sqlite_column_uuid(statement, 1)
-                                     : hello->facility_id;
-        hello->revoked = sqlite3_column_int(statement, 2) != STORE_DEVICE_ACTIVE;
-        hello->device.admin = sqlite3_column_int(statement, 3) != 0;
-        sqlite_column_copy(statement, 4, hello->token, STORE_TOKEN_LEN);
-        sqlite_column_copy(statement, 5, hello->token_previous, STORE_TOKEN_LEN);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+    if (code != SQLITE_OK || !hello->device_known)
+        return code;
+    hello->standing = device.standing;
+    hello->device = sqlite_scope_of(&device);
+    if (!record_uuid_is_zero(&hello->facility_id))
+        hello->device.facility = hello->facility_id;
+    return sqlite_read_tokens(conn, &hello->device_id, &hello->tokens);
 }
 
 /* R8: whether the receipt is among the device's last ones. */
@@ -196,166 +174,6 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
     for (size_t i = 0; i < 2 && code == SQLITE_OK; i++)
         code = sqlite_read_head(conn, regions[i], &hello->heads[hello->head_count++]);
     return code;
-}
-
-/* ---- Pages --------------------------------------------------------------- */
-
-static sqlite3_stmt *page_statement(struct sqlite_conn *conn, const struct store_page *page)
-{
-    sqlite3_stmt *statement =
-        page->snapshot
-            ? sqlite_conn_statement(
-                  conn, "SELECT family_id, type, id, version, deleted, stamp, seq, body FROM record"
-                        " WHERE region_id = ?1 AND (family_id, type, id) > (?2, ?3, ?4)"
-                        " AND deleted = 0 ORDER BY family_id, type, id LIMIT ?5")
-            : sqlite_conn_statement(
-                  conn, "SELECT family_id, type, id, version, deleted, stamp, seq, body FROM record"
-                        " WHERE region_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3");
-
-    if (statement == NULL)
-        return NULL;
-    sqlite_bind_uuid(statement, 1, &page->region_id);
-    if (page->snapshot) {
-        sqlite_bind_uuid(statement, 2, &page->after.family);
-        sqlite3_bind_int64(statement, 3, page->after.type);
-        sqlite_bind_uuid(statement, 4, &page->after.id);
-        sqlite3_bind_int64(statement, 5, (sqlite3_int64)page->rows_max);
-    } else {
-        sqlite_bind_u64(statement, 2, page->after_seq);
-        sqlite3_bind_int64(statement, 3, (sqlite3_int64)page->rows_max);
-    }
-    return statement;
-}
-
-/* Appends the row as one `records` field of a Pull, the body as it is stored. */
-static void page_add_row(sqlite3_stmt *statement, struct rpc_buffer *scratch,
-                         struct store_page *page)
-{
-    struct record_image image = {
-        .key = {sqlite_column_uuid(statement, 0), (uint32_t)sqlite3_column_int64(statement, 1),
-                sqlite_column_uuid(statement, 2)},
-        .version = sqlite_column_u64(statement, 3),
-        .deleted = sqlite3_column_int(statement, 4) != 0,
-        .body = sqlite_column_view(statement, 7),
-    };
-    struct store_row *row = &page->rows[page->row_count++];
-
-    rpc_buffer_clear(scratch);
-    record_image_encode(&image, scratch);
-    row->key = image.key;
-    row->stamp = sqlite_column_u64(statement, 5);
-    row->seq = sqlite_column_u64(statement, 6);
-    row->offset = page->encoded.len;
-    wire_put_message(&page->encoded, PULL_RECORDS, rpc_buffer_view(scratch));
-    row->len = page->encoded.len - row->offset;
-}
-
-static int read_rows(struct sqlite_conn *conn, struct store_page *page)
-{
-    sqlite3_stmt *statement = page_statement(conn, page);
-    struct rpc_buffer scratch;
-    int code = SQLITE_DONE;
-
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    rpc_buffer_init(&scratch, RECORD_ENVELOPE_BYTES_MAX);
-    while (page->encoded.len < page->bytes_max && page->row_count < page->rows_max &&
-           (code = sqlite3_step(statement)) == SQLITE_ROW)
-        page_add_row(statement, &scratch, page);
-    page->at_end = code == SQLITE_DONE;
-    bool no_memory = page->encoded.failed || scratch.failed;
-    rpc_buffer_deinit(&scratch);
-    sqlite3_reset(statement);
-    if (no_memory)
-        return SQLITE_NOMEM;
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static void page_add_marker(sqlite3_stmt *statement, struct store_page *page)
-{
-    struct record_uuid family = sqlite_column_uuid(statement, 0);
-
-    page->marker_count++;
-    wire_put_tag(&page->markers, PULL_MARKERS, WIRE_LEN);
-    wire_put_varint(&page->markers, 2 * (2 + RECORD_UUID_LEN) + 2);
-    wire_put_bytes(&page->markers, MARKER_FAMILY_ID, rpc_bytes_view(family.bytes, RECORD_UUID_LEN));
-    wire_put_bytes(&page->markers, MARKER_REGION_ID,
-                   rpc_bytes_view(page->region_id.bytes, RECORD_UUID_LEN));
-    wire_put_uint(&page->markers, MARKER_KIND, sqlite_column_u64(statement, 1));
-}
-
-/* The markers among the rows of a tail page, up to its last seq. When they are
- * more than a page holds they end the page, and rows behind them wait. */
-static int read_markers(struct sqlite_conn *conn, struct store_page *page)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT family_id, kind, seq FROM marker"
-              " WHERE region_id = ?1 AND seq > ?2 AND seq <= ?3 ORDER BY seq LIMIT ?4");
-    uint64_t last = page->at_end ? INT64_MAX : page->rows[page->row_count - 1].seq;
-    int code = SQLITE_DONE;
-
-    if (statement == NULL)
-        return sqlite3_errcode(conn->db);
-    sqlite_bind_uuid(statement, 1, &page->region_id);
-    sqlite_bind_u64(statement, 2, page->after_seq);
-    sqlite_bind_u64(statement, 3, last);
-    sqlite3_bind_int64(statement, 4, (sqlite3_int64)page->rows_max);
-    while (page->marker_count < page->rows_max && (code = sqlite3_step(statement)) == SQLITE_ROW) {
-        page_add_marker(statement, page);
-        last = sqlite_column_u64(statement, 2);
-    }
-    sqlite3_reset(statement);
-    if (page->marker_count == page->rows_max) {
-        while (page->row_count > 0 && page->rows[page->row_count - 1].seq > last)
-            page->encoded.len = page->rows[--page->row_count].offset;
-        page->place.seq = last;
-        page->at_end = false;
-        return SQLITE_OK;
-    }
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* A tail page brings the device up to its last row or marker, or to the head. */
-static int read_tail(struct sqlite_conn *conn, struct store_page *page)
-{
-    page->place.seq = page->row_count > 0 ? page->rows[page->row_count - 1].seq : page->after_seq;
-    int code = read_markers(conn, page);
-
-    if (code != SQLITE_OK)
-        return code;
-    if (page->at_end) {
-        page->place = page->head;
-        return SQLITE_OK;
-    }
-    return read_place_hash(conn, &page->region_id, &page->place);
-}
-
-int sqlite_read_page(struct sqlite_conn *conn, struct store_page *page)
-{
-    struct store_head head;
-    int code;
-
-    if (page->rows_max == 0 || page->rows_max > STORE_PAGE_ROWS_MAX)
-        page->rows_max = STORE_PAGE_ROWS_MAX;
-    if (page->bytes_max == 0 || page->bytes_max > STORE_PAGE_BYTES_MAX)
-        page->bytes_max = STORE_PAGE_BYTES_MAX;
-    rpc_buffer_init(&page->encoded, page->bytes_max + RECORD_ENVELOPE_BYTES_MAX);
-    rpc_buffer_init(&page->markers, page->rows_max * MARKER_BYTES_MAX);
-    page->row_count = 0;
-    page->marker_count = 0;
-    page->rows = calloc(page->rows_max, sizeof *page->rows);
-    if (page->rows == NULL)
-        return SQLITE_NOMEM;
-    code = sqlite_device_revoked(conn, &page->device_id, &page->revoked);
-    if (code != SQLITE_OK || page->revoked)
-        return code;
-    code = read_rows(conn, page);
-    if (code == SQLITE_OK)
-        code = sqlite_read_head(conn, &page->region_id, &head);
-    if (code != SQLITE_OK)
-        return code;
-    page->head = head.last;
-    return page->snapshot ? SQLITE_OK : read_tail(conn, page);
 }
 
 /* ---- Administration ------------------------------------------------------ */

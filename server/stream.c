@@ -18,22 +18,8 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
-
-uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN])
-{
-    uint64_t count = 0;
-
-    for (size_t i = 0; i < sizeof count; i++)
-        count = count << 8 | token[i];
-    return count;
-}
-
-void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count)
-{
-    for (size_t i = 0; i < sizeof count; i++)
-        token[i] = (uint8_t)(count >> (56 - 8 * i));
-}
 
 static bool edge_is_legal(enum state from, enum state to)
 {
@@ -102,31 +88,31 @@ void stream_set_paused(struct stream *stream, bool paused)
         stream->peer.resume_reading(stream->peer.context);
 }
 
+/* When a device should come again, each at another moment: a thousand of them may
+ * hear it at once. */
+static void push_back(const struct stream *stream)
+{
+    const struct stream_service *service = stream->service;
+    uint16_t random = 0;
+    char ms[16];
+
+    if (stream->peer.add_trailer == NULL || stream->closed)
+        return;
+    service->random(service->context, (uint8_t *)&random, sizeof random);
+    snprintf(ms, sizeof ms, "%d", STREAM_PUSHBACK_MS + random % STREAM_PUSHBACK_MS);
+    stream->peer.add_trailer(stream->peer.context, "grpc-retry-pushback-ms", ms);
+}
+
 void stream_end(struct stream *stream, struct rpc_status status)
 {
     if (stream->state == STATE_ENDED)
         return;
+    if (status.code == RPC_UNAVAILABLE || status.code == RPC_RESOURCE_EXHAUSTED)
+        push_back(stream);
     stream_set_state(stream, STATE_ENDED);
     stream_set_paused(stream, false);
     if (!stream->closed)
         stream->peer.finish(stream->peer.context, status);
-}
-
-struct rpc_status stream_revoked(void)
-{
-    return rpc_status_make(RPC_PERMISSION_DENIED, "the device is revoked: ask the administrator");
-}
-
-struct record_uuid stream_device(const struct stream *stream)
-{
-    return stream->device_id;
-}
-
-void stream_refuse(struct stream *stream)
-{
-    stream_enter(stream);
-    stream_end(stream, stream_revoked());
-    stream_leave(stream);
 }
 
 void stream_on_close(struct stream *stream)
@@ -219,8 +205,8 @@ static void push_stored(struct store_request *request)
 
     stream->pushes_in_flight--;
     bool wanted = stream_answered(stream, request);
-    if (wanted && push->revoked) {
-        stream_end(stream, stream_revoked());
+    if (wanted && push->refusal.why != STANDING_ADMITTED) {
+        stream_end_refused(stream, &push->refusal);
     } else if (wanted) {
         struct rpc_buffer cursor;
         stream_note_applied(stream, push->batch);

@@ -11,6 +11,8 @@
 
 #include "store.h"
 
+#include "outpost/wipe.h"
+
 enum {
     /* Pushes of one stream under way in the store: what a lost server process
      * makes a device send again, and how much memory one device holds here. */
@@ -19,12 +21,12 @@ enum {
      * that it pushed alone, one more for each time that others came between.
      * Past it rows are sent, which costs bytes and harms nothing. */
     STREAM_OWN_RUNS_MAX = 20000,
+    /* Families whose markers ended that in this stream. Past it all rows are sent. */
+    STREAM_ENTERED_MAX = 256,
+    /* The least that a device waits after a failure of the server's; twice as long the
+     * most. */
+    STREAM_PUSHBACK_MS = 2000,
 };
-
-/* A token (R23) begins with a count, 8 bytes big-endian, that grows from one to
- * the next; the rest is random. */
-uint64_t token_count(const uint8_t token[STORE_TOKEN_LEN]);
-void token_set_count(uint8_t token[STORE_TOKEN_LEN], uint64_t count);
 
 /* What every stream of a server stands on; lives longer than they do. */
 struct stream_service {
@@ -34,6 +36,9 @@ struct stream_service {
     struct record_hasher *hasher;      /* of the streams' thread */
     int64_t (*time_ms)(void *context); /* wall clock, ms since 1970 */
     void (*random)(void *context, uint8_t *bytes, size_t len);
+    /* With the CA's key; false: it cannot. */
+    bool (*sign)(void *context, const struct wipe_signed *order,
+                 struct wipe_signature *signature_out);
     void *context;
 };
 
@@ -44,6 +49,8 @@ struct stream_peer {
     void (*pause_reading)(void *context);
     void (*resume_reading)(void *context);
     void (*finish)(void *context, struct rpc_status status);
+    /* Before finish: why, for a program (sync.proto); may be NULL: nobody asks. */
+    void (*add_trailer)(void *context, const char *name, const char *value);
     /* Before the first message; may be NULL: this end does not compress. */
     void (*set_compression)(void *context, enum settings_compression compression);
     void *context;
@@ -63,11 +70,11 @@ void stream_on_writable(struct stream *stream);
  * store has answered what it still owes. */
 void stream_on_close(struct stream *stream);
 
-/* The device whose stream this is. */
-struct record_uuid stream_device(const struct stream *stream);
+/* Whose stream this is, and where it stands; nowhere before Hello is answered. */
+struct store_caller stream_caller(const struct stream *stream);
 
-/* Ends the stream: its device has been revoked. */
-void stream_refuse(struct stream *stream);
+/* Ends the stream: its device may not go on. */
+void stream_refuse(struct stream *stream, const struct store_refusal *refusal);
 
 /* Follow mode: whether the stream waits for changes, and in which regions (the
  * global one, then its own). */

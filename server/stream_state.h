@@ -20,10 +20,13 @@ enum {
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
+    RESPONSE_WIPE_ORDER = 5,
     HELLO_CURSOR = 2,
     HELLO_RECEIPT = 3,
     HELLO_FACILITY_ID = 4,
     HELLO_TOKEN = 5,
+    HELLO_REPAIR_REGION_IDS = 8,
+    HELLO_BATCH_BYTES = 9,
     WELCOME_SETTINGS = 1,
     WELCOME_REGIONS = 2,
     WELCOME_FACILITY_ID = 3,
@@ -48,6 +51,10 @@ enum {
     CAUGHT_UP_CURSOR = 1,
     CAUGHT_UP_REGIONS = 2,
     CAUGHT_UP_NEXT_TOKEN = 3,
+    WIPE_ORDER_DEVICE_ID = 1,
+    WIPE_ORDER_ORDERED_AT_MS = 2,
+    WIPE_ORDER_TOKEN = 3,
+    WIPE_ORDER_SIGNATURE = 4,
     STATE_REGION_ID = 1,
     STATE_SEQ = 2,
     STATE_RECORDS = 3,
@@ -89,14 +96,24 @@ struct stream {
     unsigned pushes_in_flight;
     bool has_held_message;
     struct rpc_buffer held_message; /* came while OPENING */
-    struct cursor cursor;           /* exactly the regions in scope, global first */
+    struct cursor cursor;           /* the regions in scope, global first; then those it leaves */
+    size_t scope_count;             /* of the regions in scope */
     struct rpc_buffer cursor_told;  /* the last one that the device has, encoded */
-    uint8_t presented_token[STORE_TOKEN_LEN];
+    uint8_t presented_token[TOKEN_LEN]; /* zeros: none */
+    bool token_presented;
+    /* Regions that the device wants anew (R24). */
+    struct record_uuid repairs[STORE_REGIONS_PER_DEVICE_MAX];
+    size_t repair_count;
+    uint64_t asked_bytes; /* of a page, for the device's link; 0: as the settings say */
     bool token_given;
     size_t pulling; /* index of the region being pulled */
     bool page_owed;
     bool behind[2];
     struct own_runs own[2]; /* of the global region, of the device's */
+    /* Families that entered the region in this stream: the marker made the device drop
+     * them, so all of them is sent, its own work too (R19). */
+    struct record_uuid *entered;
+    size_t entered_count;
     struct store_hello hello;
     struct store_page page;
     struct store_caught_up caught_up;
@@ -115,9 +132,6 @@ void stream_leave(struct stream *stream);
 
 /* Ends the call; also a refusal: what is in flight is then read and dropped (R18). */
 void stream_end(struct stream *stream, struct rpc_status status);
-
-/* The status of a device that is revoked. */
-struct rpc_status stream_revoked(void);
 
 void stream_set_paused(struct stream *stream, bool paused);
 
@@ -141,6 +155,12 @@ void stream_take_message(struct stream *stream, struct rpc_bytes message);
 /* Does whatever can be done next, and stops where the stream has to wait: for
  * the store, for the client, or for room to write. */
 void stream_pump(struct stream *stream);
+
+/* ---- refuse.c ------------------------------------------------------------ */
+
+void stream_end_refused(struct stream *stream, const struct store_refusal *refusal);
+/* R23: another copy of the device's database has synced since. */
+void stream_end_copied(struct stream *stream);
 
 /* ---- hello.c ------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sync.h"
 
-#include "ca.h"
+#include "caller.h"
 
 #include <stdlib.h>
 
@@ -51,20 +51,13 @@ static void peer_finish(void *context, struct rpc_status status)
     rpc_call_finish(((struct sync_call *)context)->call, status);
 }
 
-/* ---- Calls ---------------------------------------------------------------- */
-
-static struct rpc_status who_calls(rpc_call *call, struct record_uuid *device_id_out)
+static void peer_add_trailer(void *context, const char *name, const char *value)
 {
-    if (rpc_call_peer_certificate_foreign(call))
-        return rpc_status_make(RPC_UNAUTHENTICATED,
-                               "the client certificate is not of this server's CA: enrol the"
-                               " device here");
-    if (!ca_device_of(rpc_call_peer_certificate(call), device_id_out))
-        return rpc_status_make(RPC_UNAUTHENTICATED,
-                               "Sync needs the client certificate of an enrolled device: enrol it"
-                               " first");
-    return rpc_status_ok();
+    rpc_call_add_trailer(((struct sync_call *)context)->call, name,
+                         rpc_bytes_view(value, strlen(value)));
 }
+
+/* ---- Calls ---------------------------------------------------------------- */
 
 static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
                                   const struct record_uuid *device_id)
@@ -76,6 +69,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
         .pause_reading = peer_pause_reading,
         .resume_reading = peer_resume_reading,
         .finish = peer_finish,
+        .add_trailer = peer_add_trailer,
         .set_compression = peer_set_compression,
         .context = self,
     };
@@ -100,7 +94,7 @@ static struct sync_call *call_new(struct sync_service *service, rpc_call *call,
 static void on_open(void *context, rpc_call *call, void **context_out)
 {
     struct record_uuid device_id;
-    struct rpc_status status = who_calls(call, &device_id);
+    struct rpc_status status = caller_device(call, "Sync", &device_id);
     struct sync_call *self = NULL;
 
     if (rpc_ok(&status)) {
@@ -140,12 +134,14 @@ static void on_writable(void *context, rpc_call *call)
         stream_on_writable(self->stream);
 }
 
-static void on_close(void *context, rpc_call *call, const struct rpc_status *status)
+static void on_close(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers)
 {
     struct sync_call *self = context;
 
     (void)call;
     (void)status;
+    (void)trailers;
     if (self == NULL)
         return;
     stream_on_close(self->stream);
@@ -242,57 +238,58 @@ void sync_poll_followers(struct sync_service *service)
     store_submit(service->streams->store, &service->heads.request);
 }
 
-/* ---- Revoked devices -------------------------------------------------------- */
+/* ---- Refused devices -------------------------------------------------------- */
 
-static void refuse_device(struct sync_service *service, const struct record_uuid *device_id)
+static void refuse_device(struct sync_service *service, const struct store_caller *caller,
+                          const struct store_refusal *refusal)
 {
     struct sync_call *next;
 
     for (struct sync_call *call = service->calls; call != NULL; call = next) {
-        struct record_uuid id = stream_device(call->stream);
+        struct store_caller now = stream_caller(call->stream);
         next = call->next;
-        if (record_uuid_compare(&id, device_id) == 0)
-            stream_refuse(call->stream);
+        if (memcmp(&now, caller, sizeof now) == 0)
+            stream_refuse(call->stream, refusal);
     }
 }
 
-static void revoked_done(struct store_request *request)
+static void refused_done(struct store_request *request)
 {
     struct sync_service *service = request->owner;
 
-    service->asking_revoked = false;
+    service->asking_refused = false;
     if (rpc_ok(&request->status))
-        for (size_t i = 0; i < service->revoked.device_count; i++)
-            if (service->devices_revoked[i])
-                refuse_device(service, &service->devices[i]);
-    free(service->devices);
-    free(service->devices_revoked);
+        for (size_t i = 0; i < service->refused.caller_count; i++)
+            if (service->refusals[i].why != STANDING_ADMITTED)
+                refuse_device(service, &service->callers[i], &service->refusals[i]);
+    free(service->callers);
+    free(service->refusals);
 }
 
-void sync_poll_revoked(struct sync_service *service)
+void sync_poll_refused(struct sync_service *service)
 {
     size_t count = 0;
 
-    if (service->asking_revoked || service->calls == NULL)
+    if (service->asking_refused || service->calls == NULL)
         return;
     for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
         count++;
-    service->devices = calloc(count, sizeof *service->devices);
-    service->devices_revoked = calloc(count, sizeof *service->devices_revoked);
-    if (service->devices == NULL || service->devices_revoked == NULL) {
-        free(service->devices);
-        free(service->devices_revoked);
+    service->callers = calloc(count, sizeof *service->callers);
+    service->refusals = calloc(count, sizeof *service->refusals);
+    if (service->callers == NULL || service->refusals == NULL) {
+        free(service->callers);
+        free(service->refusals);
         return;
     }
     count = 0;
     for (const struct sync_call *call = service->calls; call != NULL; call = call->next)
-        service->devices[count++] = stream_device(call->stream);
-    service->asking_revoked = true;
-    service->revoked = (struct store_revoked){
-        .request = {.kind = STORE_REVOKED, .done = revoked_done, .owner = service},
-        .device_count = count,
-        .devices = service->devices,
-        .revoked = service->devices_revoked,
+        service->callers[count++] = stream_caller(call->stream);
+    service->asking_refused = true;
+    service->refused = (struct store_refused){
+        .request = {.kind = STORE_REFUSED, .done = refused_done, .owner = service},
+        .caller_count = count,
+        .callers = service->callers,
+        .refusals = service->refusals,
     };
-    store_submit(service->streams->store, &service->revoked.request);
+    store_submit(service->streams->store, &service->refused.request);
 }

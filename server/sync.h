@@ -18,10 +18,10 @@ struct sync_service {
     struct store_heads heads;
     struct record_uuid *watched; /* the regions of the question under way */
     bool asking;
-    struct store_revoked revoked; /* of the other question */
-    struct record_uuid *devices;  /* one for each call that was open when it was asked */
-    bool *devices_revoked;
-    bool asking_revoked;
+    struct store_refused refused; /* the other question */
+    struct store_caller *callers; /* one for each call that was open when it was asked */
+    struct store_refusal *refusals;
+    bool asking_refused;
 };
 
 /* Fills in the handlers; the service lives as long as any connection. */
@@ -34,8 +34,8 @@ void sync_handlers(struct sync_service *service,
 enum { SYNC_FOLLOW_INTERVAL_MS = 200 };
 void sync_poll_followers(struct sync_service *service);
 
-/* Ends the streams of devices that have been revoked meanwhile; as often. A
- * push or page of such a device is refused by the store itself. */
-void sync_poll_revoked(struct sync_service *service);
+/* Ends the streams of devices that may not go on since (refuse.c); as often. A push
+ * or page of such a device is refused by the store itself. */
+void sync_poll_refused(struct sync_service *service);
 
 #endif

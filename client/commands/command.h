@@ -45,8 +45,11 @@ struct outpost_status command_fail(enum outpost_code code, const char *format, .
 /* True once the user asked to stop (Ctrl-C, SIGTERM). Fits the library's hooks. */
 bool command_cancelled(void *context);
 
-/* Opens --db, which must be there already. */
+/* Opens --db, which must be there already, and not be wiped. */
 struct outpost_status command_open(struct command *command, outpost **outpost_out);
+
+/* The same, also when it is wiped. */
+struct outpost_status command_open_any(struct command *command, outpost **outpost_out);
 
 /* A connection as an app has it: triggers on, synchronous FULL. The library has
  * opened the file before, so its tables are there. */

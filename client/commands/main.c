@@ -75,6 +75,18 @@ struct outpost_status command_fail(enum outpost_code code, const char *format, .
 
 struct outpost_status command_open(struct command *command, outpost **outpost_out)
 {
+    struct outpost_status status = command_open_any(command, outpost_out);
+
+    if (status.code == OUTPOST_OK) {
+        status = outpost_check_wiped(*outpost_out);
+        if (status.code != OUTPOST_OK)
+            outpost_close(*outpost_out);
+    }
+    return status;
+}
+
+struct outpost_status command_open_any(struct command *command, outpost **outpost_out)
+{
     struct outpost_options options;
 
     if (access(command->db, F_OK) != 0)

@@ -30,6 +30,14 @@ static json_t *records_json(const struct outpost_device_status *here)
     return records;
 }
 
+static const char *state_word(const struct outpost_device_status *here)
+{
+    return here->wiped      ? "wiped"
+           : here->wiping   ? "wiping"
+           : here->enrolled ? "active"
+                            : "not enrolled";
+}
+
 struct outpost_status command_status(struct command *command)
 {
     static struct outpost_device_status here;
@@ -38,15 +46,21 @@ struct outpost_status command_status(struct command *command)
 
     if (command->word_count != 0)
         return command_fail(OUTPOST_USAGE, "usage: outpost status --db FILE");
-    status = command_open(command, &device);
+    status = command_open_any(command, &device);
     if (status.code != OUTPOST_OK)
         return status;
     status = outpost_get_status(device, &here);
     outpost_close(device);
     if (status.code != OUTPOST_OK)
         return status;
+    command_put(command, "state", json_string(state_word(&here)));
     command_put(command, "device_id",
-                here.enrolled ? command_id_json(here.device_id) : json_null());
+                here.enrolled || here.wiping || here.wiped ? command_id_json(here.device_id)
+                                                           : json_null());
+    if (here.wiping || here.wiped) {
+        command_put(command, "wipe_ordered_at_ms", json_integer(here.wipe_ordered_at_ms));
+        return status;
+    }
     command_put(command, "facility_id",
                 here.enrolled ? command_id_json(here.facility_id) : json_null());
     command_put(command, "regions", regions_json(&here));

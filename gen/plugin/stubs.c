@@ -275,8 +275,8 @@ static void add_stream_handlers(struct text *text, const struct method *method)
         "request);\n"
         "        void (*on_half_close)(void *context, rpc_call *call);\n"
         "        void (*on_writable)(void *context, rpc_call *call);\n"
-        "        void (*on_close)(void *context, rpc_call *call, const struct rpc_status "
-        "*status);\n"
+        "        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,\n"
+        "                         struct rpc_metadata_list trailers);\n"
         "    } %s;\n",
         method->member);
 }
@@ -389,15 +389,17 @@ static void add_stream_client_header(struct text *text, const struct method *met
                  PARAMETERS("void *context", "rpc_call *call",
                             pointer_to(method, method->response, "response")),
                  ");");
-    text_add(text,
-             "    /* When set, it is called instead of on_response, with the bytes that came. */\n"
-             "    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes "
-             "response);\n"
-             "    void (*on_writable)(void *context, rpc_call *call);\n"
-             "    /* The call is over, once; it is gone after the return. */\n"
-             "    void (*on_close)(void *context, rpc_call *call, const struct rpc_status "
-             "*status);\n"
-             "};\n\n");
+    text_add(
+        text,
+        "    /* When set, it is called instead of on_response, with the bytes that came. */\n"
+        "    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes "
+        "response);\n"
+        "    void (*on_writable)(void *context, rpc_call *call);\n"
+        "    /* The call is over, once, with the server's trailing metadata; it is gone after the "
+        "return. */\n"
+        "    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,\n"
+        "                     struct rpc_metadata_list trailers);\n"
+        "};\n\n");
     add_comment(text, "",
                 "Starts a call. The events live as long as it. timeout_ms is from now; 0: no "
                 "deadline. NULL: no memory, or a closed connection; then nothing is called.");

@@ -238,11 +238,10 @@ static void stream_close(void *context, rpc_call *call, const struct rpc_status 
 {
     struct stream *stream = context;
 
-    (void)trailers;
     if (!rpc_ok(&stream->failure))
         status = &stream->failure;
     if (stream->stub.on_close != NULL)
-        stream->stub.on_close(stream->stub.context, call, status);
+        stream->stub.on_close(stream->stub.context, call, status, trailers);
     free(stream);
 }
 

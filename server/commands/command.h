@@ -15,7 +15,11 @@
 
 #include <jansson.h>
 
-enum { COMMAND_WORDS_MAX = 64, COMMAND_HOSTS_MAX = 32 };
+enum {
+    COMMAND_WORDS_MAX = 64,
+    COMMAND_HOSTS_MAX = 32,
+    COMMAND_REGIONS_MAX = SCOPE_RIGHTS_MAX,
+};
 
 struct command_line {
     const char *words[COMMAND_WORDS_MAX]; /* after the command's name */
@@ -30,10 +34,14 @@ struct command_line {
     const char *facility;
     const char *regions;
     const char *id;
-    const char *region;
+    const char *region; /* the last --region */
+    const char *every_region[COMMAND_REGIONS_MAX];
+    size_t region_count;
     const char *take;
     bool all;
     bool purge;
+    bool with_copies;
+    bool cancel;
     const char *hosts[COMMAND_HOSTS_MAX];
     size_t host_count;
     bool admin;
@@ -79,6 +87,9 @@ struct rpc_status command_usage(const char *format, ...) RPC_PRINTF(1, 2);
 const char *command_word(const struct command *command, size_t index);
 
 struct rpc_status command_parse_id(const char *what, const char *text, struct record_uuid *id_out);
+
+/* "device ID is not known: see outpostd device list". */
+struct rpc_status command_not_known(const char *what, const struct record_uuid *id);
 
 json_t *command_id_json(const struct record_uuid *id);
 json_t *command_digest_json(uint64_t digest); /* 16 hexadecimal digits */

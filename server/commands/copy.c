@@ -5,8 +5,8 @@
 #include "command.h"
 
 #include "authority.h"
-#include "copy.h"
 #include "engine.h"
+#include "transfer.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -39,26 +39,26 @@ static struct rpc_status take_side(const char *option, const char *text, struct 
 }
 
 static struct rpc_status open_side(const struct config *config, const char *owner,
-                                   struct copy_side **side_out)
+                                   struct transfer_side **side_out)
 {
     char path[CONFIG_PATH_LEN];
 
     if (engine_is_postgres(config->store))
-        return copy_postgres_open(owner != NULL ? owner : config->store, side_out);
+        return transfer_postgres_open(owner != NULL ? owner : config->store, side_out);
     config_path(config, "outpost.db", path);
-    return copy_sqlite_open(path, side_out);
+    return transfer_sqlite_open(path, side_out);
 }
 
-static struct rpc_status run_copy(struct command *command, struct copy_side *from,
-                                  struct copy_side *to, bool from_postgres)
+static struct rpc_status run_copy(struct command *command, struct transfer_side *from,
+                                  struct transfer_side *to, bool from_postgres)
 {
-    static struct copy_table tables[COPY_TABLES_MAX];
+    static struct transfer_table tables[TRANSFER_TABLES_MAX];
     size_t count = 0;
-    struct rpc_status status = copy_postgres_tables(from_postgres ? from : to, tables, &count);
+    struct rpc_status status = transfer_postgres_tables(from_postgres ? from : to, tables, &count);
     json_t *rows = json_object();
 
     if (rpc_ok(&status))
-        status = copy_all(from, to, tables, count);
+        status = transfer_all(from, to, tables, count);
     for (size_t i = 0; i < count; i++)
         json_object_set_new(rows, tables[i].name, json_integer((json_int_t)tables[i].rows));
     json_object_set_new(command->result, "rows", rows);
@@ -70,7 +70,7 @@ static struct rpc_status copy_store(struct command *command, const struct config
 {
     bool from_postgres = engine_is_postgres(source->store);
     const char *owner = command->line->owner;
-    struct copy_side *from = NULL, *to = NULL;
+    struct transfer_side *from = NULL, *to = NULL;
     struct rpc_status status = open_side(source, from_postgres ? owner : NULL, &from);
 
     if (rpc_ok(&status))

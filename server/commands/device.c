@@ -4,13 +4,14 @@
  */
 #include "command.h"
 
-#include "enrolled.h"
+#include "device_standing.h"
 
 #include <stdlib.h>
 
 static const char usage[] =
-    "usage: outpostd device list | show ID | revoke ID | set ID|--region R|--all NAME=VALUE..."
-    "   --data DIR";
+    "usage: outpostd device list | show ID | revoke ID [--with-copies] | "
+    "allow ID --region R | disallow ID"
+    " --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR";
 
 static json_t *settings_json(const struct settings *settings)
 {
@@ -27,24 +28,32 @@ static json_t *settings_json(const struct settings *settings)
     return object;
 }
 
-static json_t *device_json(const struct store_device *device)
+/* Where it may work beyond its enrolment region. */
+static json_t *regions_json(const struct scope_rights *rights)
 {
-    return json_pack(
-        "{s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:o}", "device_id", command_id_json(&device->device_id),
-        "facility_id", command_id_json(&device->facility_id), "enrolment_region_id",
-        command_id_json(&device->enrolment_region), "state",
-        device->state == STORE_DEVICE_ACTIVE ? "active" : "revoked", "admin", device->admin,
-        "enrolled_at_ms", (json_int_t)device->enrolled_at_ms, "last_sync_at_ms",
-        (json_int_t)device->last_sync_at_ms, "settings", settings_json(&device->settings));
+    json_t *regions = json_array();
+
+    for (size_t i = 0; i < rights->count; i++)
+        if (rights->rights[i].allowed)
+            json_array_append_new(regions, command_id_json(&rights->rights[i].region));
+    return regions;
 }
 
-static struct rpc_status not_known(const char *what, const struct record_uuid *id)
+static json_t *device_json(const struct store_device *device)
 {
-    char text[RECORD_UUID_TEXT_LEN + 1];
+    const struct standing *standing = &device->standing;
 
-    record_uuid_format(id, text);
-    return rpc_status_make(RPC_NOT_FOUND, "%s %s is not known: see outpostd %s list", what, text,
-                           what);
+    return json_pack(
+        "{s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:o}", "device_id",
+        command_id_json(&device->device_id), "facility_id", command_id_json(&device->facility_id),
+        "enrolment_region_id", command_id_json(&device->enrolment_region), "copied_from",
+        record_uuid_is_zero(&device->copied_from) ? json_null()
+                                                  : command_id_json(&device->copied_from),
+        "regions", regions_json(&standing->rights), "state", standing_word(standing), "admin",
+        device->admin, "enrolled_at_ms", (json_int_t)device->enrolled_at_ms, "last_sync_at_ms",
+        (json_int_t)device->last_sync_at_ms, "wipe_ordered_at_ms",
+        (json_int_t)standing->wipe_ordered_at_ms, "wiped_at_ms", (json_int_t)standing->wiped_at_ms,
+        "settings", settings_json(&device->settings));
 }
 
 static struct rpc_status list(struct command *command)
@@ -78,7 +87,7 @@ static struct rpc_status show(struct command *command)
         }
     }
     free(list.devices);
-    return rpc_ok(&status) && !found ? not_known("device", &id) : status;
+    return rpc_ok(&status) && !found ? command_not_known("device", &id) : status;
 }
 
 /* ---- set -------------------------------------------------------------------- */
@@ -156,7 +165,8 @@ static struct rpc_status set_settings(struct command *command)
     if (rpc_ok(&status))
         status = command_run(command, &set.request, STORE_SETTING_SET);
     if (rpc_ok(&status) && !set.found)
-        status = not_known(set.level == STORE_SETTING_REGION ? "region" : "device", &set.id);
+        status =
+            command_not_known(set.level == STORE_SETTING_REGION ? "region" : "device", &set.id);
     if (!rpc_ok(&status))
         return status;
     if (set.level != STORE_SETTING_ALL)
@@ -167,38 +177,21 @@ static struct rpc_status set_settings(struct command *command)
     return status;
 }
 
-/* ---- revoke ----------------------------------------------------------------- */
-
-static struct rpc_status revoke(struct command *command)
-{
-    struct store_device_set set = {.state = STORE_DEVICE_REVOKED};
-    const char *id = command_word(command, 1);
-    struct rpc_status status = command_parse_id("device revoke ID", id, &set.device_id);
-
-    if (rpc_ok(&status))
-        status = command_run(command, &set.request, STORE_DEVICE_SET);
-    if (rpc_ok(&status) && !set.found)
-        return not_known("device", &set.device_id);
-    if (rpc_ok(&status))
-        status = enrolled_note_state(&command->config, &set.device_id, set.state);
-    if (rpc_ok(&status)) {
-        json_object_set_new(command->result, "device_id", json_string(id));
-        json_object_set_new(command->result, "state", json_string("revoked"));
-    }
-    return status;
-}
-
 struct rpc_status command_device(struct command *command)
 {
+    static const struct {
+        const char *word;
+        struct rpc_status (*run)(struct command *command);
+    } verbs[] = {
+        {"list", list},          {"show", show},
+        {"set", set_settings},   {"revoke", device_revoke},
+        {"allow", device_allow}, {"disallow", device_disallow},
+        {"wipe", device_wipe},
+    };
     const char *verb = command_word(command, 0);
 
-    if (verb != NULL && strcmp(verb, "list") == 0)
-        return list(command);
-    if (verb != NULL && strcmp(verb, "show") == 0)
-        return show(command);
-    if (verb != NULL && strcmp(verb, "revoke") == 0)
-        return revoke(command);
-    if (verb != NULL && strcmp(verb, "set") == 0)
-        return set_settings(command);
+    for (size_t i = 0; verb != NULL && i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(verb, verbs[i].word) == 0)
+            return verbs[i].run(command);
     return command_usage("%s", usage);
 }

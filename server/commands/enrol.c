@@ -7,6 +7,16 @@
 
 #include "code.h"
 
+static struct rpc_status take_regions(const struct command_line *line, struct store_code_add *add)
+{
+    struct rpc_status status = rpc_status_ok();
+
+    for (size_t i = 0; i < line->region_count && rpc_ok(&status); i++)
+        status = command_parse_id("--region R", line->every_region[i],
+                                  &add->regions[add->region_count++]);
+    return status;
+}
+
 struct rpc_status command_enrol(struct command *command)
 {
     struct store_code_add add = {.admin = command->line->admin};
@@ -15,6 +25,8 @@ struct rpc_status command_enrol(struct command *command)
     struct rpc_status status =
         command_parse_id("--facility ID", command->line->facility, &add.facility_id);
 
+    if (rpc_ok(&status))
+        status = take_regions(command->line, &add);
     if (!rpc_ok(&status))
         return status;
     command_random(random, sizeof random);
@@ -32,6 +44,9 @@ struct rpc_status command_enrol(struct command *command)
         return rpc_status_make(RPC_FAILED_PRECONDITION,
                                "facility %s is closed: no device enrols there",
                                command->line->facility);
+    if (rpc_ok(&status) && !add.regions_known)
+        return rpc_status_make(RPC_NOT_FOUND,
+                               "a region of --region is not known: see outpostd region list");
     if (!rpc_ok(&status))
         return status;
     json_object_set_new(command->result, "code", json_string(text));

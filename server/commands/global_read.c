@@ -11,7 +11,7 @@ struct rpc_status global_read(struct command *command, const struct record_type 
     struct rpc_status status = rpc_status_ok();
 
     while (rpc_ok(&status) && !at_end) {
-        struct store_page page = {.snapshot = true, .after = after};
+        struct store_page page = {.part = STORE_REST, .after = after};
         struct record_image image;
         struct record_body body;
         struct wire_field field;

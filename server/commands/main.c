@@ -5,6 +5,7 @@
 #include "command.h"
 
 #include "engine.h"
+#include "enrolled.h"
 #include "serve.h"
 
 #include "outpost/v1/schema.gen.h"
@@ -38,14 +39,23 @@ static const struct entry {
     {"import", command_import, true, 2, "import synthea CSVDIR --data DIR [--regions state|city]",
      "Imports organizations.csv of a Synthea export as facilities, with a sync region for\n"
      "each state (default) or each city. Importing twice changes nothing."},
-    {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--admin]",
+    {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--region R]... [--admin]",
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
-     "minutes. With --admin the device may write facilities and regions."},
+     "minutes. It may work in that facility's region, and in each region R. With --admin it\n"
+     "may work everywhere, and write facilities and regions."},
     {"device", command_device, true, COMMAND_WORDS_MAX,
-     "device list | show ID | revoke ID | set ID|--region R|--all NAME=VALUE...   --data DIR",
-     "Lists the enrolled devices or shows one, with the settings that hold for it; refuses one\n"
-     "from now on, in an open stream too; or sets how it syncs: push_batch, pull_batch (records\n"
-     "in a message), batch_bytes, sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
+     "device list | show ID | revoke ID [--with-copies] | allow ID --region R | disallow ID "
+     "--region R |"
+     " wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "Lists the enrolled devices or shows one, with the settings that hold for it. revoke\n"
+     "refuses one from now on, in an open stream too, and tells which copies of its database\n"
+     "are devices of their own and still active; --with-copies refuses those too. allow lets one "
+     "work at the facilities of\n"
+     "one more region; disallow takes that back, and still accepts what it has pending from\n"
+     "there. wipe orders a lost one to destroy its data when it calls next, revoked or not, and\n"
+     "--cancel takes that back while it has not; list tells when it has. set tells how one syncs: "
+     "push_batch, pull_batch (records in a message), batch_bytes, "
+     "sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
      "What is set for a device goes before its region's, that before --all, that before\n"
      "outpostd.ini. NAME= takes a setting back. A device learns it when it syncs next."},
     {"region", command_region, true, COMMAND_WORDS_MAX,
@@ -117,6 +127,15 @@ struct rpc_status command_parse_id(const char *what, const char *text, struct re
     return rpc_status_ok();
 }
 
+struct rpc_status command_not_known(const char *what, const struct record_uuid *id)
+{
+    char text[RECORD_UUID_TEXT_LEN + 1];
+
+    record_uuid_format(id, text);
+    return rpc_status_make(RPC_NOT_FOUND, "%s %s is not known: see outpostd %s list", what, text,
+                           what);
+}
+
 json_t *command_id_json(const struct record_uuid *id)
 {
     char text[RECORD_UUID_TEXT_LEN + 1];
@@ -172,12 +191,18 @@ static void print_scalar(const json_t *value)
         json_dumpf(value, stdout, JSON_COMPACT);
 }
 
-/* An object in one place of a text: NAME=VALUE,NAME=VALUE. */
+/* An object in one place of a text: NAME=VALUE,NAME=VALUE; a list: VALUE,VALUE. */
 static void print_value(const json_t *value)
 {
     const char *name, *comma = "";
     json_t *member;
+    size_t index;
 
+    json_array_foreach(value, index, member)
+    {
+        printf("%s", index > 0 ? "," : "");
+        print_scalar(member);
+    }
     if (!json_is_object(value)) {
         print_scalar(value);
         return;
@@ -317,6 +342,8 @@ enum line_option {
     OPTION_TAKE,
     OPTION_ALL,
     OPTION_PURGE,
+    OPTION_WITH_COPIES,
+    OPTION_CANCEL,
     OPTION_HOST,
     OPTION_ADMIN,
     OPTION_JSON,
@@ -338,6 +365,8 @@ static const struct option options[] = {
     {"take", required_argument, NULL, OPTION_TAKE},
     {"all", no_argument, NULL, OPTION_ALL},
     {"purge", no_argument, NULL, OPTION_PURGE},
+    {"with-copies", no_argument, NULL, OPTION_WITH_COPIES},
+    {"cancel", no_argument, NULL, OPTION_CANCEL},
     {"host", required_argument, NULL, OPTION_HOST},
     {"admin", no_argument, NULL, OPTION_ADMIN},
     {"json", no_argument, NULL, OPTION_JSON},
@@ -382,7 +411,9 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         line->id = optarg;
         return true;
     case OPTION_REGION:
-        line->region = optarg;
+        if (line->region_count == COMMAND_REGIONS_MAX)
+            return false;
+        line->every_region[line->region_count++] = line->region = optarg;
         return true;
     case OPTION_TAKE:
         line->take = optarg;
@@ -392,6 +423,12 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_PURGE:
         line->purge = true;
+        return true;
+    case OPTION_WITH_COPIES:
+        line->with_copies = true;
+        return true;
+    case OPTION_CANCEL:
+        line->cancel = true;
         return true;
     case OPTION_HOST:
         if (line->host_count == COMMAND_HOSTS_MAX)
@@ -451,6 +488,8 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     }
     if (entry->needs_store) {
         store_options.roles = command->roles;
+        store_options.note = enrolled_note;
+        store_options.note_context = &command->config;
         status = engine_open(&command->config, &store_options, &command->store);
         if (!rpc_ok(&status))
             return status;

@@ -12,8 +12,8 @@
  * not measured.
  */
 #include "made_records.h"
-#include "store_fixture.h"
 #include "store_reference.h"
+#include "test_store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -157,7 +157,7 @@ static double read_all(const struct record_uuid *region, uint64_t *rows_out)
     while (!at_end) {
         struct store_page page = {.request = {.kind = STORE_PAGE},
                                   .region_id = *region,
-                                  .snapshot = true,
+                                  .part = STORE_REST,
                                   .after = after,
                                   .rows_max = PAGE_ROWS};
         struct rpc_status status = store_run(store, &page.request);
@@ -176,7 +176,7 @@ static double read_all(const struct record_uuid *region, uint64_t *rows_out)
 static void begin(void)
 {
     struct store_options options = {.roles = made[0].roles};
-    struct rpc_status status = store_fixture_open(&options, &store);
+    struct rpc_status status = test_store_open(&options, &store);
 
     check(rpc_ok(&status), status.message);
     for (size_t i = 0; i < REGIONS; i++) {
@@ -198,13 +198,13 @@ static void measure_pushes(size_t streams, size_t regions, size_t mutations)
     double rate = (double)run.mutations / push_all(&run);
     free_pushes(&run);
     printf("push   %2zu streams, %2zu regions  %9.0f mutations/s", streams, regions, rate);
-    if (!store_fixture_is_sqlite()) {
-        double copy = (double)run.mutations / store_reference_copy_in(store_fixture_file());
+    if (!test_store_is_sqlite()) {
+        double copy = (double)run.mutations / store_reference_copy_in(test_store_place());
         printf("   COPY of the same rows %9.0f/s   ratio %.2f", copy, rate / copy);
     }
     printf("\n");
     store_close(store);
-    store_fixture_remove();
+    test_store_remove();
 }
 
 static void measure_reads(size_t mutations)
@@ -221,16 +221,16 @@ static void measure_reads(size_t mutations)
     (void)read_all(&made[0].region_id, &rows); /* the caches are warm for all that follow */
     double rate = (double)rows / read_all(&made[0].region_id, &rows);
     printf("first sync, pages of %d      %9.0f records/s  ", PAGE_ROWS, rate);
-    if (!store_fixture_is_sqlite()) {
+    if (!test_store_is_sqlite()) {
         double keyset =
-            (double)rows / store_reference_keyset(store_fixture_file(), region, PAGE_ROWS);
-        double copy = (double)rows / store_reference_copy_out(store_fixture_file(), region);
+            (double)rows / store_reference_keyset(test_store_place(), region, PAGE_ROWS);
+        double copy = (double)rows / store_reference_copy_out(test_store_place(), region);
         printf("   keyset %9.0f/s  ratio %.2f   COPY TO STDOUT %9.0f/s  ratio %.2f", keyset,
                rate / keyset, copy, rate / copy);
     }
     printf("\n");
     store_close(store);
-    store_fixture_remove();
+    test_store_remove();
 }
 
 int main(int argc, char **argv)
@@ -241,7 +241,7 @@ int main(int argc, char **argv)
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; i < REGIONS; i++)
         check(made_init(&made[i], (uint8_t)(i + 1), (uint8_t)(i + 101)), "out of memory");
-    printf("%s, %zu mutations a run\n", store_fixture_is_sqlite() ? "SQLite" : "PostgreSQL",
+    printf("%s, %zu mutations a run\n", test_store_is_sqlite() ? "SQLite" : "PostgreSQL",
            mutations);
     for (size_t regions = 1; regions <= REGIONS; regions *= REGIONS)
         for (size_t i = 0; i < sizeof streams / sizeof streams[0]; i++)

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import socket
+import sqlite3
 import ssl
 import subprocess
 import tempfile
@@ -56,6 +57,35 @@ class BadInputTest(DeviceTest):
 
 
 class Lines(BadInputTest):
+    def test_somebody_elses_database_is_left_as_it_is(self):
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        one = self.device()
+        for journal in ("delete", "wal"):
+            db = pathlib.Path(folder, f"{journal}.db")
+            keeper = sqlite3.connect(db)  # keeps the log from being emptied
+            self.addCleanup(keeper.close)
+            keeper.execute(f"PRAGMA journal_mode = {journal}")
+            keeper.execute("CREATE TABLE patient (full_name)")
+            keeper.execute("INSERT INTO patient VALUES ('theirs')")
+            keeper.commit()
+            files = [path for path in (db, db.with_name(db.name + "-wal")) if path.exists()]
+            before = [path.read_bytes() for path in files]
+            one.db, own = str(db), one.db
+            for words in (["status"], ["verify"], ["sync"], ["sql", "SELECT 1"], ["facility", self.facility],
+                          ["import", "synthea", str(SYNTHEA)]):
+                with self.subTest(journal=journal, words=words):
+                    self.assert_refused(one.run(*words, check=False), 65, "not a database of Outpost", "init")
+                    self.assertEqual([path.read_bytes() for path in files], before)
+            one.db = own
+        empty = pathlib.Path(folder, "empty.db")
+        empty.touch()
+        one.db, own = str(empty), one.db
+        self.assert_refused(one.run("status", check=False), 65, "not a database of Outpost")
+        self.assertEqual(empty.read_bytes(), b"")
+        one.db = own
+        self.assert_agree(one)
+
     def test_a_wrong_line_gets_one_line_and_an_object(self):
         one = self.device()
         for program, words in (

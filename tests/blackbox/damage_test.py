@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Disks that are full, files that cannot be written or are damaged, and copies.
+"""Disks that are full, files that cannot be written or are damaged.
 
 Whatever becomes of a file, a program ends with an exit code and one line, never
 by a signal; what the other side holds stays whole; and with a good file and
@@ -16,10 +16,8 @@ import signal
 import subprocess
 import tempfile
 import unittest
-import uuid
 
 from bad_input_test import PATIENT, BadInputTest
-from device import Device
 from device_test import SYNTHEA
 from disk import Disk
 from peer import BIN, Outpostd
@@ -201,14 +199,16 @@ def damage(path, chance, how):
     return f"seed {SEED}, {how} at {place}"
 
 
+# What a sync that ends well may tell: the region was mended.
+NEWS = ("outpost: region ", "outpost: stamps or sums ")
 HOWS = ("cut", "bit", "bit", "zeros", "noise")
 
 
 class Damage(BadInputTest):
     def assert_ended_well(self, done, what):
         self.assertIn(done.returncode, (0, 65, 70, 74, 75, 77), f"{what}: {done.stderr}")
-        self.assertEqual(len(done.stderr.splitlines()), int(done.returncode != 0),
-                         f"{what}: {done.stderr}")
+        errors = [line for line in done.stderr.splitlines() if not line.startswith(NEWS)]
+        self.assertEqual(len(errors), int(done.returncode != 0), f"{what}: {done.stderr}")
 
     def forget_tokens(self):
         """The server takes any copy for the device again."""
@@ -311,112 +311,6 @@ class Damage(BadInputTest):
             _, stderr = run.communicate(timeout=60)
             self.assertIn(run.returncode, (65, 70, 74), f"{what}: {stderr}")
             self.assertEqual(len(stderr.splitlines()), 1, f"{what}: {stderr}")
-
-
-# ---- Copies ------------------------------------------------------------------------
-
-class Copies(BadInputTest):
-    def copy(self, device):
-        """The same database at a second place; the device is not in use."""
-        other = Device.__new__(Device)
-        other.folder, other.server = tempfile.mkdtemp(prefix="outpost-"), device.server
-        other.db = os.path.join(other.folder, "device.db")
-        self.copy_files(device.db, other.db)
-        self.devices.append(other)
-        return other
-
-    @staticmethod
-    def copy_files(source, target):
-        for ending in ("", "-wal", "-shm"):
-            pathlib.Path(target + ending).unlink(missing_ok=True)
-            if os.path.exists(source + ending):
-                shutil.copy(source + ending, target + ending)
-
-    def edit(self, device, name):
-        device.sqlite3(PATIENT.format(name))
-
-    def names(self, device):
-        return device.sqlite3("SELECT full_name FROM patient ORDER BY full_name").split()
-
-    def assert_each_once(self, *names):
-        """In the log there is one change of each of these patients, and no other patient."""
-        fresh = self.device()
-        fresh.sync()
-        self.assertEqual(self.names(fresh), sorted(names))
-        for id in fresh.sqlite3("SELECT lower(hex(id)) FROM patient").split():
-            done = self.server.run("history", "patient", str(uuid.UUID(id)), "--json")
-            self.assertEqual(len(json.loads(done.stdout)["history"]), 1)
-        self.assertEqual(self.last_seq(), len(names))
-
-    def assert_noticed(self, done):
-        self.assert_refused(done, 77, "copy", "administrator")
-
-    def test_R23_used_in_turn(self):
-        one = self.device()
-        self.edit(one, "before")
-        one.sync()
-        two = self.copy(one)
-        self.edit(one, "one")
-        one.sync()
-        self.edit(two, "two")
-        two.sync()  # presents the previous token, as after a lost answer
-        self.edit(one, "late")
-        for _ in range(2):
-            self.assert_noticed(one.run("sync", check=False))
-            self.assertEqual((one.status()["pending"], self.names(one)),
-                             (1, ["before", "late", "one"]))
-        self.assert_each_once("before", "one", "two")
-        self.assert_agree(two)
-
-    def test_R23_used_at_the_same_time(self):
-        one = self.device()
-        self.edit(one, "before")
-        one.sync()
-        two = self.copy(one)
-        accepted = ["before"]
-        for i in range(4):
-            both = ((one, f"one{i}"), (two, f"two{i}"))
-            for device, name in both:
-                self.edit(device, name)
-            runs = [(device, device.start("sync")) for device, _ in both]
-            for device, run in runs:
-                _, stderr = run.communicate(timeout=60)
-                self.assertIn(run.returncode, (0, 77), stderr)
-                self.assertEqual(len(stderr.splitlines()), int(run.returncode != 0))
-        refused = [device for device in (one, two) if device.run("sync", check=False).returncode == 77]
-        self.assertEqual(len(refused), 1)
-        for device in (one, two):
-            self.assertEqual(device.run("verify", check=False).returncode, 0)
-        for device, prefix in ((one, "one"), (two, "two")):
-            self.assertEqual([n for n in self.names(device) if n.startswith(prefix)],
-                             [f"{prefix}{i}" for i in range(4)])
-            waiting = device.status()["pending"]
-            accepted += [f"{prefix}{i}" for i in range(4 - waiting)]
-        self.assert_each_once(*accepted)
-
-    def test_R23_a_copy_from_before_put_back(self):
-        one = self.device()
-        one.sync()
-        self.edit(one, "before")
-        old = self.copy(one)
-        self.edit(one, "after")
-        one.sync()
-        new = self.copy(one)
-        # After one sync the old copy's token is the previous one: it goes on, and nothing is twice.
-        self.copy_files(old.db, one.db)
-        self.edit(one, "again")
-        one.sync()
-        self.assertEqual(self.names(one), ["after", "again", "before"])
-        self.assert_each_once("after", "again", "before")
-        one.sync()
-        # After more it is noticed; what it has stays in it.
-        self.copy_files(old.db, one.db)
-        self.edit(one, "kept")
-        self.assert_noticed(one.run("sync", check=False))
-        self.assertEqual((self.names(one), one.status()["pending"]), (["before", "kept"], 2))
-        self.assert_noticed(new.run("sync", check=False))
-        self.assertEqual(self.names(new), ["after", "before"])
-        self.assert_each_once("after", "again", "before")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from peer import BIN
 
 
 class Device:
-    def __init__(self, server, facility, relay=None, admin=False, within=None):
+    def __init__(self, server, facility, relay=None, admin=False, within=None, regions=()):
         self.folder = tempfile.mkdtemp(prefix="outpost-", dir=within)
         self.db = os.path.join(self.folder, "device.db")
         self.server = server
         port = relay.port if relay else server.address.rsplit(":", 1)[1]
         self.run("init", "--server", f"localhost:{port}",
-                 "--ca", os.path.join(server.data, "ca.pem"), "--code", server.code(facility, admin))
+                 "--ca", os.path.join(server.data, "ca.pem"), "--code", server.code(facility, admin, regions))
 
     def run(self, *words, check=True, **how):
         done = subprocess.run([BIN / "outpost", *words, "--db", self.db], capture_output=True,

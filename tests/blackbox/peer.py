@@ -195,8 +195,11 @@ class Outpostd:
     def add_facility(self, name, region):
         return self.run("facility", "add", f"name={name}", f"sync_region_id={region}").stdout.strip()
 
-    def code(self, facility, admin=False):
-        return self.run("enrol", "--facility", facility, *(["--admin"] if admin else [])).stdout.strip()
+    def code(self, facility, admin=False, regions=()):
+        words = ["--admin"] if admin else []
+        for region in regions:
+            words += ["--region", region]
+        return self.run("enrol", "--facility", facility, *words).stdout.strip()
 
 
 # ---- The client -----------------------------------------------------------------
@@ -322,7 +325,11 @@ class Peer:
         else:
             self.records[self.name(record)] = record
 
+    def on_page(self, pull):
+        """For tests that look at pages."""
+
     def _take_page(self, pull):
+        self.on_page(pull)
         self.pages.append(len(pull.records))
         for record in pull.records:
             self._store(record)

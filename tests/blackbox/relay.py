@@ -21,10 +21,14 @@ class Relay:
         self.target = (host, int(port))
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.cut_after = None        # (direction, bytes): of the next connections
+        self.cut_after = None        # (direction, bytes): of the next connection
+        self.cut_every = None        # (direction, bytes): of every connection
+        self.let_through = 0         # so many connections first
         self.on_cut = None           # called once, before the cut
         self.on_passed = None        # called once, when the bytes before the cut are through
         self.passed = [0, 0]         # bytes of the present connection
+        self.spared = False          # it is one of those that are let through
+        self.history = []            # the same of every connection so far
         self.changed = threading.Condition()
         self.trickle = None          # (bytes, seconds): so many at a time, and so long between
         self.holding = False
@@ -49,6 +53,10 @@ class Relay:
         """Both directions of one connection; the sockets are closed when both have ended, since a
         descriptor that is closed under a thread may by then be that of the next connection."""
         passed = self.passed = [0, 0]
+        self.history.append(passed)
+        self.spared = self.let_through > 0
+        self.let_through -= self.spared
+        self.cut_after = self.cut_every or self.cut_after
         back = threading.Thread(target=self._pump, args=(TO_DEVICE, server, device, passed), daemon=True)
         back.start()
         self._pump(TO_SERVER, device, server, passed)
@@ -85,7 +93,7 @@ class Relay:
         """What of the data may pass; None when the cut came and everything is closed."""
         before = self.passed[direction]
         self.passed[direction] += len(data)
-        if self.cut_after is None or self.cut_after[0] != direction:
+        if self.cut_after is None or self.spared or self.cut_after[0] != direction:
             return data
         left = self.cut_after[1] - before
         if len(data) < left:
@@ -122,5 +130,8 @@ class Relay:
             self.changed.notify_all()
 
     def close(self):
+        """The thread ends first: one that waits in accept() would take connections of the next test's."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         self.listener.close()
         self.release()

@@ -149,6 +149,62 @@ class Restore(unittest.TestCase):
         self.assertEqual(self.log_of()["records"], 4)
         self.assertEqual(one.run("sync", check=False).returncode, 77)
 
+    def test_R7_what_was_accepted_and_is_refused_now_is_marked(self):
+        one, two = self.device(), self.device()
+        region = json.loads(self.server.run("region", "list", "--json").stdout)["regions"][0]["region_id"]
+        self.register(one, ["Asha"])
+        self.settle(one, two)
+        self.backup()
+        late = self.server.add_facility("Late", region)
+        self.settle(one)
+        one.sqlite3(f"""INSERT INTO patient(full_name, age_years, age_recorded_at_ms, registration_facility_id)
+                            VALUES ('Late', 50, 1, x'{late.replace("-", "")}');
+                        UPDATE patient SET zone = 'kept' WHERE full_name = 'Asha'""")
+        self.settle(one, two)
+        before = self.people(one)
+        self.put_back()
+        for device in (one, two):
+            self.settle(device)
+            self.assertEqual(self.people(device), before)
+            self.assertEqual((device.status()["rejected"], device.status()["pending"]), (1, 0))
+            self.assertEqual(device.sqlite3("SELECT reason FROM outpost_rejected"), "9")  # UNKNOWN_FACILITY
+            device.run("verify")
+        waits = json.loads(self.server.run("quarantine", "list", "--json").stdout)["quarantined"]
+        self.assertTrue(waits)
+        self.assertEqual({w["reason"] for w in waits}, {"unknown facility"})
+        # The facility is told again; what waited is taken, and the marks go (R9).
+        self.server.run("facility", "add", "name=Late", f"sync_region_id={region}", "--id", late)
+        for entry in waits:
+            self.server.run("quarantine", "retry", entry["mutation_id"])
+        self.settle(one, two)
+        self.assertEqual(self.people(one), before)
+        self.assertEqual((one.status()["rejected"], two.status()["rejected"]), (0, 0))
+        self.assert_agree(one, two)
+
+    def test_R20_a_family_that_left_goes_when_the_offers_are_through(self):
+        south = self.server.add_facility("South", self.server.add_region("South"))
+        one = self.device()
+        two = Device(self.server, south)
+        self.devices.append(two)
+        self.register(one, ["Asha"])
+        one.sqlite3(f"UPDATE patient SET assigned_facility_id = x'{south.replace('-', '')}'")
+        self.settle(one, two)
+        self.assertEqual(len(self.people(two)), 1)
+        self.backup()
+        self.register(two, ["Lost"])
+        two.sync()
+        self.put_back()
+        one.sqlite3("UPDATE patient SET assigned_facility_id = x''")
+        one.sync()
+        two.sync()  # the reset, the offers and their end
+        self.assertEqual(two.sqlite3("SELECT full_name FROM patient"), "Lost")
+        self.assertEqual(two.sqlite3("SELECT offer_due, (SELECT count(*) FROM outpost_left) FROM outpost_state"),
+                         "0|0")
+        two.run("verify")
+        self.settle(one, two)
+        for device in (one, two):
+            device.run("verify")
+
     def test_a_thousand_edits_come_back(self):
         seed = 20261122
         print(f"(seed {seed})", end=" ", flush=True)

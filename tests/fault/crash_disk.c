@@ -446,7 +446,9 @@ void crash_disk_restore(struct crash_disk *disk, const struct crash_image *image
     crash_disk_deinit(disk);
     disk->down = false;
     for (size_t i = 0; i < image->count; i++) {
-        struct crash_file *file = crash_disk_create(disk, image->files[i].name);
+        char name[sizeof image->files[i].name];
+        snprintf(name, sizeof name, "%s%s", disk->label, strchr(image->files[i].name, '.'));
+        struct crash_file *file = crash_disk_create(disk, name);
         bytes_copy(&file->seen, &image->files[i].bytes);
         bytes_copy(&file->platter, &image->files[i].bytes);
     }

@@ -92,6 +92,7 @@ void crash_disk_power_on(struct crash_disk *disk, uint64_t seed);
 /* Everything as a process sees it, synced: a world's beginning. */
 struct crash_image;
 struct crash_image *crash_disk_save(const struct crash_disk *disk);
+/* An image of another disk is put under this one's label. */
 void crash_disk_restore(struct crash_disk *disk, const struct crash_image *image);
 void crash_image_free(struct crash_image *image);
 

@@ -37,7 +37,7 @@ struct handle {
     struct shared *shared;
     char *delete_name; /* of a file that goes when it is closed */
     int level;         /* SQLITE_LOCK_... */
-    bool syncs_names;  /* the next sync is the first since the file was made */
+    bool syncs_names;  /* the next sync is this handle's first, of a journal */
     bool has_shm;
     unsigned shm_reads, shm_writes; /* bits of slots */
 };
@@ -413,14 +413,16 @@ static int find_file(struct handle *handle, const char *name, int flags)
     if (handle->disk == NULL || handle->disk->down)
         return SQLITE_CANTOPEN;
     handle->file = name != NULL ? crash_disk_find(handle->disk, name) : NULL;
+    /* SQLite on Unix syncs the directory with the first sync of a journal or WAL on
+     * each handle that was opened to make it if need be, whoever made it. */
+    handle->syncs_names =
+        (flags & SQLITE_OPEN_CREATE) != 0 &&
+        (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)) != 0;
     if (handle->file != NULL)
         return SQLITE_OK;
     if (name != NULL && !(flags & SQLITE_OPEN_CREATE))
         return SQLITE_CANTOPEN;
     handle->file = crash_disk_create(handle->disk, name != NULL ? name : "nameless");
-    /* SQLite on Unix syncs the directory with a new journal's or WAL's first sync. */
-    handle->syncs_names =
-        (flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL)) != 0;
     return SQLITE_OK;
 }
 
@@ -518,6 +520,14 @@ void crash_vfs_uninstall(void)
     sqlite3_vfs_unregister(&vfs.vfs);
     sqlite3_vfs_register(vfs.before, 1);
     crash_disk_deinit(&vfs.nameless);
+}
+
+void crash_vfs_seed(uint64_t seed)
+{
+    enter();
+    vfs.random = seed;
+    leave();
+    sqlite3_randomness(0, NULL);
 }
 
 bool crash_vfs_is_down(const struct crash_disk *disk)

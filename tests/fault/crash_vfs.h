@@ -20,6 +20,9 @@
 void crash_vfs_install(struct crash_disk *disks, size_t count);
 void crash_vfs_uninstall(void);
 
+/* SQLite's random numbers start anew, from that seed. */
+void crash_vfs_seed(uint64_t seed);
+
 /* Of a disk that threads may be using: whether its power is gone. */
 bool crash_vfs_is_down(const struct crash_disk *disk);
 

@@ -14,6 +14,7 @@ struct device_half {
     outpost *device;
     struct sync_session *session;
     bool failed; /* the session is over; error says why */
+    struct device_half_result result;
     char error[DEVICE_HALF_ERROR_LEN];
 };
 
@@ -30,6 +31,13 @@ static bool failed(struct device_half *half)
 struct device_half *device_half_open(const char *path, bool create,
                                      char error_out[DEVICE_HALF_ERROR_LEN])
 {
+    return device_half_open_with(path, create, NULL, error_out);
+}
+
+struct device_half *device_half_open_with(const char *path, bool create,
+                                          const struct record_schema *schema,
+                                          char error_out[DEVICE_HALF_ERROR_LEN])
+{
     struct device_half *half = calloc(1, sizeof *half);
     struct outpost_options options;
 
@@ -38,6 +46,7 @@ struct device_half *device_half_open(const char *path, bool create,
     outpost_options_init_default(&options);
     options.path = path;
     options.create = create;
+    options.schema = schema;
     struct outpost_status status = outpost_open(&options, &half->device);
     if (status.code == OUTPOST_OK)
         return half;
@@ -74,12 +83,20 @@ bool device_half_enrol(struct device_half *half, const struct record_uuid *devic
     return code == SQLITE_DONE;
 }
 
+bool device_half_set_facility(struct device_half *half, const struct record_uuid *facility_id)
+{
+    struct outpost_status status = outpost_set_facility(half->device, facility_id->bytes);
+
+    return status.code == OUTPOST_OK;
+}
+
 bool device_half_begin(struct device_half *half, int64_t now_ms)
 {
     struct sync_session_options options = {.now_ms = now_ms};
 
     half->failed = false;
     half->error[0] = '\0';
+    half->result = (struct device_half_result){0};
     return sync_session_new(&half->device->store, &options, &half->session) || failed(half);
 }
 
@@ -104,11 +121,27 @@ bool device_half_receive(struct device_half *half, struct rpc_bytes message)
     return sync_session_receive(half->session, message) || failed(half);
 }
 
+struct device_half_result device_half_result(const struct device_half *half)
+{
+    if (half->session == NULL)
+        return half->result;
+    const struct outpost_sync_result *result = sync_session_result(half->session);
+    return (struct device_half_result){
+        .caught_up = result->caught_up,
+        .digest_mismatch = result->digest_mismatch,
+        .pushed = result->pushed,
+        .retried = result->retried,
+        .pulled = result->pulled,
+        .withdrawn = result->withdrawn,
+    };
+}
+
 bool device_half_end(struct device_half *half)
 {
     bool good = !half->failed && half->session != NULL && sync_session_caught_up(half->session);
 
-    if (good && sync_session_result(half->session)->digest_mismatch) {
+    half->result = device_half_result(half);
+    if (good && half->result.digest_mismatch) {
         snprintf(half->error, sizeof half->error, "the digests differ");
         good = false;
     }

@@ -24,11 +24,18 @@ enum device_half_step {
 /* NULL: error_out says why. */
 struct device_half *device_half_open(const char *path, bool create,
                                      char error_out[DEVICE_HALF_ERROR_LEN]);
+/* The same with the record types of another version of the app. */
+struct device_half *device_half_open_with(const char *path, bool create,
+                                          const struct record_schema *schema,
+                                          char error_out[DEVICE_HALF_ERROR_LEN]);
 void device_half_close(struct device_half *half);
 
 /* As if enrolled, and told once how much to push at a time: writes the state row. */
 bool device_half_enrol(struct device_half *half, const struct record_uuid *device_id,
                        const struct record_uuid *facility_id, uint32_t push_batch);
+
+/* The app's user chooses where to work. */
+bool device_half_set_facility(struct device_half *half, const struct record_uuid *facility_id);
 
 /* One sync: begin, then next and receive, then end. After a false or FAILED only
  * end is left; device_half_error tells. */
@@ -37,6 +44,13 @@ enum device_half_step device_half_next(struct device_half *half, struct rpc_byte
 bool device_half_receive(struct device_half *half, struct rpc_bytes message);
 /* Whether it caught up and the digests agree. */
 bool device_half_end(struct device_half *half);
+
+/* Of the sync under way, or of the last one. */
+struct device_half_result {
+    bool caught_up, digest_mismatch;
+    uint64_t pushed, retried, pulled, withdrawn;
+};
+struct device_half_result device_half_result(const struct device_half *half);
 
 /* Recomputes stamps and digests from the rows. */
 bool device_half_verify(struct device_half *half);

@@ -21,6 +21,7 @@ struct server_half_options {
     /* Told of each message; false: it does not leave, the machine is down. */
     bool (*leaves)(void *context, struct rpc_bytes message);
     void *context;
+    const struct store_steps *steps; /* NULL: the store has threads */
 };
 
 struct server_half;
@@ -30,7 +31,8 @@ struct server_half *server_half_open(const struct server_half_options *options,
                                      char error_out[SERVER_HALF_ERROR_LEN]);
 void server_half_close(struct server_half *half);
 
-/* Makes a sync region and a facility in it, through the log as everything else. */
+/* Makes a sync region, if there is none, and a facility in it, through the log as everything else.
+ */
 bool server_half_add_facility(struct server_half *half, const struct record_uuid *region_id,
                               const struct record_uuid *facility_id);
 

@@ -4,6 +4,7 @@
  * edited, lost or cut in between. Method: a real database, edited through the
  * app's own connection, synced with the mini server; then both are compared.
  */
+#include "apply.h"
 #include "device_fixture.h"
 #include "suite.h"
 
@@ -300,6 +301,92 @@ static void test_R9_correction_of_a_rejected_record(void)
     tear_down();
 }
 
+/* The whole journal goes again, as to a server that forgot it. */
+static void resend_all(int accepted)
+{
+    app(&device,
+        "INSERT INTO outpost_resend (type, family_id, id, rank, mutation, mutation_id,"
+        " acknowledged_version) SELECT type, family_id, id, -1, mutation, mutation_id, version * %d"
+        " FROM outpost_journal ORDER BY n",
+        accepted);
+}
+
+/* Accepted once, refused by a server that was put back: the row stays, is marked with
+ * the reason, and its correction carries everything that the server lacks. */
+static void test_R7_a_resend_that_is_refused_is_marked(void)
+{
+    struct record_key key = pressure_key(1, 0x11);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "INSERT INTO blood_pressure (patient_id, id, systolic_mmhg, diastolic_mmhg)"
+                 " VALUES (" P1 ", " B1 ", 120, 80)");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL_FATAL(server->known_count, 1);
+    server->known[0] = (struct mini_known){
+        .id = server->known[0].id, .status = ANSWER_QUARANTINED, .reason = 9, .field = 4};
+    mini_server_forget(server, &key);
+    resend_all(1);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_rejected(&device, 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT reason * 100 + field FROM outpost_rejected"), 904);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT family_records FROM outpost_state"), 1);
+    app(&device, "UPDATE blood_pressure SET systolic_mmhg = 121 WHERE patient_id = " P1);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 1), "121");
+    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 2), "80");
+    expect_same(&device, server);
+    tear_down();
+}
+
+/* The same where the server has an older version: it is base and held. */
+static void test_R7_a_resend_that_is_refused_beside_an_older_version(void)
+{
+    struct record_key key = patient_key(1);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE patient SET zone = 'Z'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    server->known[0].status = ANSWER_QUARANTINED;
+    server_text(server, &key, 9, "older");
+    resend_all(1);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_rejected(&device, 1);
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "Z");
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM outpost_base_patient"), "older");
+    app(&device, "UPDATE patient SET zone = 'older'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_same(&device, server);
+    tear_down();
+}
+
+/* What was refused in its time and corrected since is not marked anew by its resend,
+ * though others have changed the record meanwhile. */
+static void test_R7_a_resend_of_what_was_refused_before_marks_nothing(void)
+{
+    struct record_key key = patient_key(1);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE patient SET age_years = 7");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    expect_rejected(&device, 1);
+    app(&device, "UPDATE patient SET age_years = 0, zone = 'Z'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    server_text(server, &key, 9, "Y");
+    resend_all(0);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "Y");
+    expect_same(&device, server);
+    tear_down();
+}
+
 /* A rejected edit is taken back by hand: equal to held again, so the mark goes. */
 static void test_R9_taken_back_clears_the_mark(void)
 {
@@ -408,6 +495,27 @@ static void test_R14_deletion_that_meets_an_edit(void)
     server_text(server, &key, 9, "theirs");
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "theirs");
+    expect_same(&device, server);
+    tear_down();
+}
+
+/* A reading whose patient was refused and then deleted, with it, does not wait in
+ * the outbox for ever. */
+static void test_R14_child_of_a_patient_that_never_came_is_undone_with_it(void)
+{
+    set_up();
+    app(&device, "INSERT INTO patient (id, full_name, age_years, age_recorded_at_ms)"
+                 " VALUES (" P1 ", 'A', 150, 1)");
+    app(&device, "INSERT INTO blood_pressure (patient_id, id, systolic_mmhg, diastolic_mmhg)"
+                 " VALUES (" P1 ", " B1 ", 120, 80)");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_rejected"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 1);
+
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 0);
     expect_same(&device, server);
     tear_down();
 }
@@ -741,12 +849,16 @@ int main(void)
         SUITE_TEST(test_R5_one_sealed_mutation_per_record),
         SUITE_TEST(test_R7_retry_stays_sealed),
         SUITE_TEST(test_R9_correction_of_a_rejected_record),
+        SUITE_TEST(test_R7_a_resend_that_is_refused_is_marked),
+        SUITE_TEST(test_R7_a_resend_that_is_refused_beside_an_older_version),
+        SUITE_TEST(test_R7_a_resend_of_what_was_refused_before_marks_nothing),
         SUITE_TEST(test_R9_taken_back_clears_the_mark),
         SUITE_TEST(test_R9_pull_that_makes_equal_clears_the_mark),
         SUITE_TEST(test_R6_pull_never_overwrites_pending),
         SUITE_TEST(test_R5_edit_undone_is_no_mutation),
         SUITE_TEST(test_R5_made_and_deleted_is_nothing),
         SUITE_TEST(test_R14_deletion_that_meets_an_edit),
+        SUITE_TEST(test_R14_child_of_a_patient_that_never_came_is_undone_with_it),
         SUITE_TEST(test_R14_deletions_of_children_go_first),
         SUITE_TEST(test_R6_tombstone_deletes_the_row),
         SUITE_TEST(test_R25_oversize_is_marked_and_blocks_nothing),

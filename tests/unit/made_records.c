@@ -19,7 +19,7 @@ void made_deinit(struct made_records *made)
 
 /* ---- Records ------------------------------------------------------------------- */
 
-static struct record_uuid made_id(uint32_t kind, uint32_t n)
+struct record_uuid made_id(uint32_t kind, uint32_t n)
 {
     struct record_uuid id = {
         {(uint8_t)kind, 0, (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n, 1, 0x40, 0, 0x80}};
@@ -40,7 +40,7 @@ static struct wire_field text(uint32_t number, const char *value)
         .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(value, strlen(value))};
 }
 
-static struct wire_field id_value(uint32_t number, const struct record_uuid *id)
+struct wire_field id_value(uint32_t number, const struct record_uuid *id)
 {
     return (struct wire_field){
         .number = number, .type = WIRE_LEN, .bytes = rpc_bytes_view(id->bytes, RECORD_UUID_LEN)};
@@ -73,7 +73,7 @@ void made_body(const struct made_records *made, const struct record_type *type, 
     }
 }
 
-static const struct record_type *member_type(void)
+const struct record_type *member_type(void)
 {
     const struct record_type *found = NULL;
 

@@ -19,6 +19,11 @@ struct made_records {
 bool made_init(struct made_records *made, uint8_t region, uint8_t facility);
 void made_deinit(struct made_records *made);
 
+struct record_uuid made_id(uint32_t kind, uint32_t n);
+struct wire_field id_value(uint32_t number, const struct record_uuid *id);
+/* Some type of members of families. */
+const struct record_type *member_type(void);
+
 struct record_key made_patient_key(const struct made_records *made, uint32_t n);
 /* A body that the type's validator accepts. */
 void made_body(const struct made_records *made, const struct record_type *type, uint32_t n,

@@ -297,6 +297,16 @@ static void test_R14_delete_meets_edit_either_order(void)
     CU_ASSERT_FALSE(result.as_sent);
 }
 
+static void test_an_edit_of_nothing_leaves_the_deleted_deleted(void)
+{
+    begin();
+    apply(EDIT(0, number(NOTE, 1)), &anna);
+    apply(&(struct edit){.base = 1, .deletes = true}, &anna);
+    apply(&(struct edit){.base = 2}, &bela);
+    CU_ASSERT_FALSE(result.changed);
+    CU_ASSERT_TRUE(present.deleted);
+}
+
 static void test_a_second_delete_changes_nothing(void)
 {
     begin();
@@ -308,6 +318,13 @@ static void test_a_second_delete_changes_nothing(void)
 }
 
 /* ---- The past ----------------------------------------------------------------- */
+
+static void check_change(const struct past_change *one, const struct past_change *two)
+{
+    CU_ASSERT_EQUAL(one->group, two->group);
+    CU_ASSERT_EQUAL(one->version, two->version);
+    CU_ASSERT_EQUAL(record_uuid_compare(&one->device, &two->device), 0);
+}
 
 static void test_the_past_survives_its_encoding(void)
 {
@@ -323,12 +340,127 @@ static void test_the_past_survives_its_encoding(void)
     CU_ASSERT_TRUE(past_parse(rpc_buffer_view(&buffer), &parsed));
     CU_ASSERT_EQUAL(parsed.change_count, present.past.change_count);
     for (size_t i = 0; i < parsed.change_count; i++)
-        CU_ASSERT_EQUAL(
-            memcmp(&parsed.changes[i], &present.past.changes[i], sizeof parsed.changes[i]), 0);
+        check_change(&parsed.changes[i], &present.past.changes[i]);
     CU_ASSERT_EQUAL(parsed.stamp_count, PAST_STAMPS_MAX);
     CU_ASSERT_EQUAL(memcmp(parsed.stamps, present.past.stamps, sizeof parsed.stamps), 0);
     CU_ASSERT_FALSE(past_parse(rpc_bytes_view(buffer.data, buffer.len - 1), &parsed));
     rpc_buffer_deinit(&buffer);
+}
+
+static void test_a_recovered_past_survives_its_encoding(void)
+{
+    struct past past = {.created_version = 7, .recovered_version = 9, .created_by = bela};
+    struct past parsed;
+    struct rpc_buffer buffer;
+
+    rpc_buffer_init(&buffer, 1000);
+    past_encode(&past, &buffer);
+    wire_put_uint(&buffer, 15, 1); /* of a newer server */
+    CU_ASSERT_TRUE(past_parse(rpc_buffer_view(&buffer), &parsed));
+    CU_ASSERT_EQUAL(parsed.created_version, 7);
+    CU_ASSERT_EQUAL(parsed.recovered_version, 9);
+    CU_ASSERT_EQUAL(record_uuid_compare(&parsed.created_by, &bela), 0);
+    CU_ASSERT_EQUAL(parsed.change_count + parsed.stamp_count, 0);
+    rpc_buffer_deinit(&buffer);
+}
+
+/* What past_encode never writes is a corrupt store, and said to be. */
+static void test_a_corrupt_past_is_refused(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+        {"\x0a\x01\x00", 3},                         /* a creator of one byte */
+        {"\x1a\x02\x10\x01", 4},                     /* a change without a group */
+        {"\x1a\x01\x08", 3},                         /* a change that breaks off */
+        {"\x1a\x05\x08\x01\x1a\x01\x00", 7},         /* a change by a device of one byte */
+        {"\x22\x07\x00\x00\x00\x00\x00\x00\x00", 9}, /* seven eighths of a stamp */
+        {"\x08", 1},
+    };
+    static struct past past;
+    static uint8_t stamps[8 * (PAST_STAMPS_MAX + 1)];
+    struct rpc_buffer buffer;
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        CU_ASSERT_FALSE(past_parse(rpc_bytes_view(cases[i].bytes, cases[i].len), &past));
+    CU_ASSERT_TRUE(past_parse(rpc_bytes_view("\x1a\x04\x08\x01\x28\x01", 6), &past));
+    rpc_buffer_init(&buffer, 65536);
+    wire_put_bytes(&buffer, 4, rpc_bytes_view(stamps, sizeof stamps));
+    CU_ASSERT_FALSE(past_parse(rpc_buffer_view(&buffer), &past));
+    rpc_buffer_clear(&buffer);
+    for (size_t i = 0; i <= RECORD_FIELDS_MAX; i++) {
+        CU_ASSERT_EQUAL(past_parse(rpc_buffer_view(&buffer), &past), i <= RECORD_FIELDS_MAX);
+        rpc_buffer_append(&buffer, "\x1a\x02\x08\x01", 4);
+    }
+    CU_ASSERT_FALSE(past_parse(rpc_buffer_view(&buffer), &past));
+    rpc_buffer_deinit(&buffer);
+}
+
+/* R2: versions that a restored server never had are nobody's base. */
+static void test_R2_versions_that_jumped_are_not_known(void)
+{
+    struct past past = {.stamp_count = 1, .stamps = {stamp_of(1)}};
+
+    past_note_version(&past, 2, stamp_of(2), 5);
+    CU_ASSERT_EQUAL(past.stamp_count, 4);
+    CU_ASSERT_TRUE(past_has(&past, 5, stamp_of(5), 5, stamp_of(5)));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 5, 1));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 4, 0));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 3, 0));
+    CU_ASSERT_TRUE(past_has(&past, 5, stamp_of(5), 2, stamp_of(2)));
+    CU_ASSERT_TRUE(past_has(&past, 5, stamp_of(5), 1, stamp_of(1)));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 1, stamp_of(2)));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 0, 0));
+    CU_ASSERT_FALSE(past_has(&past, 5, stamp_of(5), 6, stamp_of(6)));
+    past_note_version(&past, 5, stamp_of(5), 50);
+    CU_ASSERT_EQUAL(past.stamp_count, PAST_STAMPS_MAX);
+    CU_ASSERT_FALSE(past_has(&past, 50, stamp_of(50), 5, stamp_of(5)));
+    past = (struct past){.stamp_count = 0};
+    past_note_version(&past, 3, stamp_of(3), 4);
+    CU_ASSERT_EQUAL(past.stamp_count, 1);
+}
+
+static void test_too_many_changed_groups_are_refused(void)
+{
+    begin();
+    present.version = 1;
+    present.stamp = stamp_of(1);
+    for (uint32_t i = 0; i < RECORD_FIELDS_MAX; i++)
+        CU_ASSERT_TRUE(past_note_change(&present.past, &(struct past_change){100 + i, 1, anna}));
+    CU_ASSERT_TRUE(past_note_change(&present.past, &(struct past_change){100, 2, bela}));
+    CU_ASSERT_EQUAL(try_edit(EDIT(1, number(NOTE, 1)), &anna), MERGE_TOO_MANY_FIELDS);
+}
+
+/* I9: a type that this server does not know: each field by itself, the later one wins. */
+static void test_I9_a_record_of_an_unknown_type_merges(void)
+{
+    struct record_mutation mutation = {.key = {.type = 99},
+                                       .base_version = 1,
+                                       .base_stamp = stamp_of(1),
+                                       .field_count = 1,
+                                       .fields = {HIGH}};
+    struct record_body arriving = {.count = 0};
+    struct wire_field high = number(HIGH, 3);
+
+    begin();
+    apply(EDIT(0, number(HIGH, 1), number(LOW, 1)), &anna);
+    CU_ASSERT_TRUE(record_body_set(&arriving, &high));
+    CU_ASSERT_EQUAL(merge(NULL, &present, &mutation, &arriving, &bela, &result), MERGE_DONE);
+    CU_ASSERT_TRUE(result.changed && result.as_sent);
+    present = result.record;
+    CU_ASSERT_EQUAL(value(HIGH), 3);
+    CU_ASSERT_EQUAL(value(LOW), 1);
+}
+
+static void test_maximum_by_a_value_that_is_cleared(void)
+{
+    begin();
+    apply(EDIT(0, number(MOST, 5)), &anna);
+    apply(EDIT(1, number(MOST, 0)), &bela);
+    CU_ASSERT_EQUAL(value(MOST), 0);
+    apply(EDIT(2, number(ONCE, 0)), &bela); /* nothing there to keep */
+    CU_ASSERT_FALSE(result.changed);
 }
 
 static void test_too_many_fields_are_refused(void)
@@ -422,13 +554,15 @@ static void test_I6_a_kept_clash_is_read_as_it_was_and_a_cut_one_ends_the_entry(
          .group = NOTE,
          .arriving_lost = true,
          .arriving = rpc_bytes_view(value, sizeof value)},
-        {.kind = MERGE_CLASH_UNDELETE},
+        {.kind = MERGE_CLASH_UNDELETE, .stored = rpc_bytes_view(value, sizeof value)},
     };
     struct rpc_buffer scratch, entry;
     struct clash clash;
 
     rpc_buffer_init(&scratch, 1000);
     rpc_buffer_init(&entry, 1000);
+    wire_put_uint(&entry, 1, 7); /* neither is a clash */
+    wire_put_bytes(&entry, 9, rpc_bytes_view(value, sizeof value));
     for (size_t i = 0; i < 2; i++)
         clash_encode(&kept[i], &scratch, &entry);
     struct wire_reader reader = wire_reader_over(rpc_buffer_view(&entry));
@@ -441,6 +575,8 @@ static void test_I6_a_kept_clash_is_read_as_it_was_and_a_cut_one_ends_the_entry(
         CU_ASSERT_TRUE(rpc_bytes_equal(clash.arriving, kept[i].arriving));
     }
     CU_ASSERT_FALSE(clash_next(&reader, &clash));
+    reader = wire_reader_over(rpc_bytes_view("\x0a\x02\x78\x01", 4)); /* of a newer server */
+    CU_ASSERT_TRUE(clash_next(&reader, &clash));
     for (size_t len = 1; len < entry.len; len++) {
         size_t count = 0;
         reader = wire_reader_over(rpc_bytes_view(entry.data, len));
@@ -470,7 +606,14 @@ int main(void)
         SUITE_TEST(test_a_recovered_version_is_not_counted_again),
         SUITE_TEST(test_R14_delete_meets_edit_either_order),
         SUITE_TEST(test_a_second_delete_changes_nothing),
+        SUITE_TEST(test_an_edit_of_nothing_leaves_the_deleted_deleted),
+        SUITE_TEST(test_maximum_by_a_value_that_is_cleared),
+        SUITE_TEST(test_I9_a_record_of_an_unknown_type_merges),
         SUITE_TEST(test_the_past_survives_its_encoding),
+        SUITE_TEST(test_a_recovered_past_survives_its_encoding),
+        SUITE_TEST(test_a_corrupt_past_is_refused),
+        SUITE_TEST(test_R2_versions_that_jumped_are_not_known),
+        SUITE_TEST(test_too_many_changed_groups_are_refused),
         SUITE_TEST(test_too_many_fields_are_refused),
         SUITE_TEST(test_I6_a_million_merges_and_no_value_disappears),
     };

@@ -28,9 +28,11 @@ static inline void certificate_add(X509 *x509, int nid, const char *value)
     X509_EXTENSION_free(extension);
 }
 
-/* issuer NULL: a CA. names: a subjectAltName, or NULL for none. */
-static inline struct certificate certificate_make(const char *common_name, const char *names,
-                                                  const struct certificate *issuer)
+/* issuer NULL: a CA. names: a subjectAltName, or NULL for none. Valid for two hours
+ * around that many seconds from now. */
+static inline struct certificate certificate_make_at(long seconds, const char *common_name,
+                                                     const char *names,
+                                                     const struct certificate *issuer)
 {
     static long serial = 1;
     struct certificate made = {.key = EVP_EC_gen("P-256"), .x509 = X509_new()};
@@ -38,8 +40,8 @@ static inline struct certificate certificate_make(const char *common_name, const
 
     X509_set_version(made.x509, 2);
     ASN1_INTEGER_set(X509_get_serialNumber(made.x509), serial++);
-    X509_gmtime_adj(X509_getm_notBefore(made.x509), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(made.x509), 3600);
+    X509_gmtime_adj(X509_getm_notBefore(made.x509), seconds - 3600);
+    X509_gmtime_adj(X509_getm_notAfter(made.x509), seconds + 3600);
     X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1,
                                -1, 0);
     X509_set_issuer_name(made.x509, issuer != NULL ? X509_get_subject_name(issuer->x509) : name);
@@ -55,6 +57,12 @@ static inline struct certificate certificate_make(const char *common_name, const
     PEM_write_bio_PrivateKey(made.key_pem, made.key, NULL, NULL, 0, NULL, NULL);
     PEM_write_bio_X509(made.x509_pem, made.x509);
     return made;
+}
+
+static inline struct certificate certificate_make(const char *common_name, const char *names,
+                                                  const struct certificate *issuer)
+{
+    return certificate_make_at(0, common_name, names, issuer);
 }
 
 static inline void certificate_free(struct certificate *certificate)

@@ -95,6 +95,36 @@ static void test_host_names(void)
     rpc_tls_free(client);
 }
 
+/* Ten years ago and in ten years: refused, unless the client says that its clock
+ * cannot be trusted; the CA still counts then. */
+static void test_validity_and_a_clock_that_is_wrong(void)
+{
+    static const long years[] = {-10, 10};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct certificate leaf =
+            certificate_make_at(years[i] * 365 * 86400, "server", "DNS:sync.example", &ca);
+        for (int unreliable = 0; unreliable < 2; unreliable++) {
+            rpc_tls *server = tls_of(true, &ca, &leaf);
+            struct rpc_tls_options options = {.ca_pem = certificate_bytes(ca.x509_pem),
+                                              .clock_unreliable = unreliable};
+            rpc_tls *client = NULL;
+            rpc_tls *stranger = NULL;
+            CU_ASSERT_EQUAL_FATAL(rpc_tls_client_new(&options, &client).code, RPC_OK);
+            CU_ASSERT_EQUAL(call_once(server, client, "sync.example:443", NULL).code,
+                            unreliable ? RPC_OK : RPC_UNAUTHENTICATED);
+            options.ca_pem = certificate_bytes(other_ca.x509_pem);
+            CU_ASSERT_EQUAL_FATAL(rpc_tls_client_new(&options, &stranger).code, RPC_OK);
+            CU_ASSERT_EQUAL(call_once(server, stranger, "sync.example:443", NULL).code,
+                            RPC_UNAUTHENTICATED);
+            rpc_tls_free(server);
+            rpc_tls_free(client);
+            rpc_tls_free(stranger);
+        }
+        certificate_free(&leaf);
+    }
+}
+
 static void test_server_of_another_ca(void)
 {
     rpc_tls *server = tls_of(true, &ca, &server_leaf);
@@ -238,7 +268,7 @@ int main(void)
         SUITE_TEST(test_host_names),          SUITE_TEST(test_server_of_another_ca),
         SUITE_TEST(test_client_certificates), SUITE_TEST(test_session_bytes),
         SUITE_TEST(test_bad_files),           SUITE_TEST(test_freed_while_in_use),
-        SUITE_TEST(test_damaged_handshake),
+        SUITE_TEST(test_damaged_handshake),   SUITE_TEST(test_validity_and_a_clock_that_is_wrong),
     };
 
     ca = certificate_make("CA", NULL, NULL);

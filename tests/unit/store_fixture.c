@@ -1,70 +1,45 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See store_fixture.h.
+ */
 #include "store_fixture.h"
 
-#include <libpq-fe.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include "suite.h"
 
-static char place[2048];
+struct store_fixture fixture;
+const struct record_uuid region_id = {{7}}, facility_id = {{8}};
 
-static const char *database(void)
+void fixture_open(void)
 {
-    return getenv("OUTPOST_TEST_POSTGRES");
+    CU_ASSERT_TRUE_FATAL(made_init(&fixture.made, region_id.bytes[0], facility_id.bytes[0]));
+    fixture.roles = fixture.made.roles;
+    fixture.hasher = fixture.made.hasher;
+    struct store_options options = {.roles = fixture.roles};
+    struct rpc_status status = test_store_open(&options, &fixture.store);
+    CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
 }
 
-bool store_fixture_is_sqlite(void)
+void fixture_close(void)
 {
-    return database() == NULL;
+    store_close(fixture.store);
+    made_deinit(&fixture.made);
+    test_store_remove();
 }
 
-/* VERB store_test_PID TAIL */
-static bool change_schema(const char *verb, const char *tail)
+struct rpc_status fixture_run(struct store_request *request, enum store_kind kind)
 {
-    char sql[200];
-    PGconn *conn = PQconnectdb(database());
-
-    snprintf(sql, sizeof sql, "SET client_min_messages = warning; %s store_test_%d %s", verb,
-             (int)getpid(), tail);
-    PGresult *result = PQexec(conn, sql);
-    bool good = PQresultStatus(result) == PGRES_COMMAND_OK;
-    if (!good)
-        fprintf(stderr, "%s: %s", sql, PQerrorMessage(conn));
-    PQclear(result);
-    PQfinish(conn);
-    return good;
+    request->kind = kind;
+    return store_run(fixture.store, request);
 }
 
-struct rpc_status store_fixture_open(const struct store_options *options, struct store **store_out)
+void valid_body(const struct record_type *type, uint32_t n, struct record_body *body)
 {
-    if (store_fixture_is_sqlite()) {
-        snprintf(place, sizeof place, "store_test_%d.db", (int)getpid());
-        return store_sqlite_open(place, true, options, store_out);
-    }
-    if (!change_schema("CREATE SCHEMA", ""))
-        return rpc_status_make(RPC_UNAVAILABLE, "no schema for the test");
-    snprintf(place, sizeof place, "%s%coptions=-csearch_path%%3Dstore_test_%d", database(),
-             strchr(database(), '?') != NULL ? '&' : '?', (int)getpid());
-    struct rpc_status status =
-        store_postgres_prepare(&(struct store_postgres_setup){.conninfo = place});
-    return rpc_ok(&status) ? store_postgres_open(place, options, store_out) : status;
+    made_body(&fixture.made, type, n, body);
+    CU_ASSERT_TRUE(body->count > 0);
 }
 
-const char *store_fixture_file(void)
+void add_mutation(struct push_batch *batch, struct record_key key, const struct record_body *body,
+                  uint64_t base_version, uint64_t base_stamp)
 {
-    return place;
-}
-
-void store_fixture_remove(void)
-{
-    if (!store_fixture_is_sqlite()) {
-        change_schema("DROP SCHEMA", "CASCADE");
-        return;
-    }
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
-        char path[sizeof place + 8];
-        snprintf(path, sizeof path, "%s%s", place, ends[i]);
-        unlink(path);
-    }
+    CU_ASSERT_TRUE(made_add(&fixture.made, batch, key, body, base_version, base_stamp));
 }

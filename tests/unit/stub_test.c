@@ -150,14 +150,17 @@ static void chat_half_close(void *context, rpc_call *call)
     struct service *service = context;
 
     service->half_closed++;
+    rpc_call_add_trailer(call, "said", rpc_bytes_view("all", 3));
     rpc_call_finish(call, rpc_status_ok());
 }
 
-static void chat_close(void *context, rpc_call *call, const struct rpc_status *status)
+static void chat_close(void *context, rpc_call *call, const struct rpc_status *status,
+                       struct rpc_metadata_list trailers)
 {
     struct service *service = context;
 
     (void)call;
+    (void)trailers; /* a client sends none */
     service->closed++;
     service->status = *status;
 }
@@ -185,6 +188,7 @@ struct result {
     int messages;
     struct rpc_status status;
     bool has_response;
+    bool said_all; /* the trailer of chat_half_close came */
     char text[64];
 };
 
@@ -227,13 +231,16 @@ static void chat_response_bytes(void *context, rpc_call *call, struct rpc_bytes 
     snprintf(result->text, sizeof result->text, "%zu bytes", response.len);
 }
 
-static void chat_done(void *context, rpc_call *call, const struct rpc_status *status)
+static void chat_done(void *context, rpc_call *call, const struct rpc_status *status,
+                      struct rpc_metadata_list trailers)
 {
     struct result *result = context;
+    const struct rpc_metadata *said = rpc_metadata_find(trailers, "said");
 
     (void)call;
     result->done++;
     result->status = *status;
+    result->said_all = said != NULL && rpc_bytes_equal(said->value, rpc_bytes_view("all", 3));
 }
 
 static const struct test_v1_echo_client_chat_events chat_events = {
@@ -260,18 +267,11 @@ static void say(rpc_call *call, const char *text)
 }
 
 /* A call without stubs, to send what a stub would not. */
-static void raw_close(void *context, rpc_call *call, const struct rpc_status *status,
-                      struct rpc_metadata_list trailers)
-{
-    (void)trailers;
-    chat_done(context, call, status);
-}
-
 static rpc_call *raw_call(struct pair *pair, const char *path, struct result *result)
 {
     rpc_call *call = rpc_client_call(pair->client, &(struct rpc_call_options){
                                                        .path = path,
-                                                       .events = {.on_close = raw_close},
+                                                       .events = {.on_close = chat_done},
                                                        .context = result,
                                                    });
 
@@ -462,6 +462,7 @@ static void test_stream_echo(void)
     pair_run(&pair);
     CU_ASSERT_EQUAL(result.done, 1);
     CU_ASSERT_EQUAL(result.status.code, RPC_OK);
+    CU_ASSERT_TRUE(result.said_all);
     CU_ASSERT_EQUAL(service.opened, 1);
     CU_ASSERT_EQUAL(service.messages, 3);
     CU_ASSERT_EQUAL(service.half_closed, 1);

@@ -73,7 +73,7 @@ struct record_schema;
 enum { OUTPOST_ID_LEN = 16 };
 
 struct outpost_options {
-    /* The database file, UTF-8. It is created when create is set. */
+    /* The database file, UTF-8. File and tables are made when create is set. */
     const char *path;
     bool create;
     /* NULL: the record types that this library was built with. It must outlive
@@ -85,13 +85,28 @@ struct outpost_options {
 
 OUTPOST_API void outpost_options_init_default(struct outpost_options *options);
 
-/* Opens the database, makes or upgrades Outpost's tables and the record tables.
- * BAD_INPUT: not a database, damaged, or made by a newer version. */
+/* Opens the database, and upgrades Outpost's tables and the record tables; with create
+ * it makes them too. BAD_INPUT: not a database, damaged, made by a newer version, or,
+ * without create, none of Outpost's: that one is left as it is. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_open(
     const struct outpost_options *options, outpost **outpost_out);
 
 /* NULL is accepted. */
 OUTPOST_API void outpost_close(outpost *device);
+
+/* ---- Wiping ---------------------------------------------------------------- */
+
+/* The administrator can order a device that was lost to destroy its data. A sync that
+ * brings the order destroys the key, then the record tables and all that is
+ * Outpost's, overwritten in the file and gone from its -wal; a wipe that is
+ * interrupted goes on when the database is opened next. From then on every function
+ * but outpost_get_status and outpost_sync (which tells the server that it is done) is
+ * DENIED, and the record tables are gone for the app's own connection, too. The app's
+ * own tables stay: what it has copied there is for it to delete. It needs the file for
+ * itself: while another connection stands in a transaction, the wipe waits. */
+
+/* DENIED: this database is wiped, or being wiped; the message says by whom and when. */
+OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_check_wiped(outpost *device);
 
 /* ---- Enrolment ------------------------------------------------------------- */
 
@@ -109,8 +124,10 @@ struct outpost_enrol_options {
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_enrol(
     outpost *device, const struct outpost_enrol_options *options);
 
-/* The device works at another facility from the next sync on; the server then
- * has the last word. */
+/* The device works at another facility from the next sync on, also one of another
+ * region. What was entered before keeps the facility that it was entered at. No
+ * network is needed: the next sync decides (DENIED: not allowed there), and to switch
+ * back undoes a refusal. A sync that follows begins anew by itself. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_set_facility(
     outpost *device, const uint8_t facility_id[OUTPOST_ID_LEN]);
 
@@ -122,30 +139,49 @@ struct outpost_progress {
     uint64_t bytes_sent, bytes_received;
 };
 
+enum {
+    /* Repairs that one sync tells of; a follower may do more in its life. */
+    OUTPOST_REPAIRED_MAX = 8,
+};
+
 struct outpost_sync_result {
     bool caught_up;           /* everything that the server had is here */
     uint32_t caught_up_count; /* more than one in follow mode */
     bool digest_mismatch;     /* and yet the two sides differ: report it */
-    uint64_t pushed;          /* mutations answered for good */
-    uint64_t retried;         /* mutations that go again at the next sync */
-    uint64_t pulled;          /* records received */
-    uint64_t withdrawn;       /* records that left this device's scope */
-    uint64_t conflicts;       /* of this device's mutations: merged with another's edit */
-    uint64_t quarantined;     /* of this device's mutations: refused, marked here */
+    /* This database was a copy of one that has synced since: it is this device now. */
+    bool new_identity;
+    uint8_t device_id[OUTPOST_ID_LEN]; /* with new_identity */
+    /* Regions that differed from the server's and were fetched anew; now they agree. */
+    uint32_t repaired;
+    uint8_t repaired_region_ids[OUTPOST_REPAIRED_MAX][OUTPOST_ID_LEN];
+    bool recounted;     /* stamps or sums over what is held were wrong, and it was not: report it */
+    uint64_t pushed;    /* mutations answered for good */
+    uint64_t retried;   /* mutations that go again at the next sync */
+    uint64_t pulled;    /* records received */
+    uint64_t withdrawn; /* records that left this device's scope */
+    uint64_t conflicts; /* of this device's mutations: merged with another's edit */
+    uint64_t quarantined;                /* of this device's mutations: refused, marked here */
     uint64_t bytes_sent, bytes_received; /* on the socket, after the handshake */
     uint64_t handshake_bytes;
     uint32_t round_trips; /* waits for the server, the handshake not counted */
     int64_t duration_ms;
+    /* Not 0: the server failed the sync and asks not to be tried again before. */
+    int64_t retry_after_ms;
 };
 
 struct outpost_sync_options {
     /* Stay, and take new changes as they commit, until cancelled. While the server
-     * wants devices to pause it waits, and only asks every sync_interval_s. */
+     * wants devices to pause it waits, and only asks every sync_interval_s. Without a
+     * link it tries again and again: after a second, then 1.6 times as long each time
+     * up to two minutes, each a fifth more or less; or when the server says, which may
+     * also say not to. */
     bool follow;
     /* Called after each batch. May be NULL. */
     void (*progress)(void *context, const struct outpost_progress *progress);
     /* Called at every CaughtUp, so at least once in a sync that ends well. May be NULL. */
     void (*caught_up)(void *context, const struct outpost_sync_result *result);
+    /* Follow mode has no link, why, and tries again after so many ms. May be NULL. */
+    void (*waiting)(void *context, const struct outpost_status *why, int64_t wait_ms);
     /* Asked at least every 250 ms; true: stop. May be NULL. */
     bool (*cancelled)(void *context);
     void *context;
@@ -157,8 +193,8 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
  * alone: whatever interrupts, the next sync goes on where this one was.
  * result_out is always filled in. TRY_LATER: no link, another sync of the same
  * database is running (FILE-sync beside it is locked), or cancelled; DENIED:
- * revoked, copied or not allowed; BUG with digest_mismatch: caught up, but the
- * two sides differ. */
+ * revoked or not allowed; BUG with digest_mismatch: caught up, but the two sides
+ * differ, and fetching the region anew did not help. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(
     outpost *device, const struct outpost_sync_options *options,
     struct outpost_sync_result *result_out);
@@ -185,6 +221,8 @@ enum {
 
 struct outpost_device_status {
     bool enrolled;
+    bool wiping, wiped;         /* then only device_id and the next one are filled in */
+    int64_t wipe_ordered_at_ms; /* by the server's clock */
     uint8_t device_id[OUTPOST_ID_LEN];
     uint8_t facility_id[OUTPOST_ID_LEN];
     size_t region_count;
@@ -208,7 +246,8 @@ struct outpost_verify_result {
 };
 
 /* Recomputes every stamp and digest from the rows; no network. BAD_INPUT: they
- * are not what they should be (result_out is filled in then, too). */
+ * are not what they should be (result_out is filled in then, too), and the next
+ * sync mends them. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_verify(
     outpost *device, struct outpost_verify_result *result_out);
 

@@ -7,6 +7,96 @@
 #endif
 
 #include "outpost/v1/enrolment.pb-c.h"
+void   outpost__v1__report_wiped_request__init
+                     (Outpost__V1__ReportWipedRequest         *message)
+{
+  static const Outpost__V1__ReportWipedRequest init_value = OUTPOST__V1__REPORT_WIPED_REQUEST__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__report_wiped_request__get_packed_size
+                     (const Outpost__V1__ReportWipedRequest *message)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__report_wiped_request__pack
+                     (const Outpost__V1__ReportWipedRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__report_wiped_request__pack_to_buffer
+                     (const Outpost__V1__ReportWipedRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__ReportWipedRequest *
+       outpost__v1__report_wiped_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__ReportWipedRequest *)
+     protobuf_c_message_unpack (&outpost__v1__report_wiped_request__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__report_wiped_request__free_unpacked
+                     (Outpost__V1__ReportWipedRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__report_wiped_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   outpost__v1__report_wiped_response__init
+                     (Outpost__V1__ReportWipedResponse         *message)
+{
+  static const Outpost__V1__ReportWipedResponse init_value = OUTPOST__V1__REPORT_WIPED_RESPONSE__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__report_wiped_response__get_packed_size
+                     (const Outpost__V1__ReportWipedResponse *message)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_response__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__report_wiped_response__pack
+                     (const Outpost__V1__ReportWipedResponse *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_response__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__report_wiped_response__pack_to_buffer
+                     (const Outpost__V1__ReportWipedResponse *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__report_wiped_response__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__ReportWipedResponse *
+       outpost__v1__report_wiped_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__ReportWipedResponse *)
+     protobuf_c_message_unpack (&outpost__v1__report_wiped_response__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__report_wiped_response__free_unpacked
+                     (Outpost__V1__ReportWipedResponse *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__report_wiped_response__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outpost__v1__enrol_request__init
                      (Outpost__V1__EnrolRequest         *message)
 {
@@ -50,6 +140,51 @@ void   outpost__v1__enrol_request__free_unpacked
   if(!message)
     return;
   assert(message->base.descriptor == &outpost__v1__enrol_request__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
+void   outpost__v1__recertify_request__init
+                     (Outpost__V1__RecertifyRequest         *message)
+{
+  static const Outpost__V1__RecertifyRequest init_value = OUTPOST__V1__RECERTIFY_REQUEST__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__recertify_request__get_packed_size
+                     (const Outpost__V1__RecertifyRequest *message)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__recertify_request__pack
+                     (const Outpost__V1__RecertifyRequest *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__recertify_request__pack_to_buffer
+                     (const Outpost__V1__RecertifyRequest *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__RecertifyRequest *
+       outpost__v1__recertify_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__RecertifyRequest *)
+     protobuf_c_message_unpack (&outpost__v1__recertify_request__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__recertify_request__free_unpacked
+                     (Outpost__V1__RecertifyRequest *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__recertify_request__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
 void   outpost__v1__enrol_response__init
@@ -97,6 +232,88 @@ void   outpost__v1__enrol_response__free_unpacked
   assert(message->base.descriptor == &outpost__v1__enrol_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+static const ProtobufCFieldDescriptor outpost__v1__report_wiped_request__field_descriptors[3] =
+{
+  {
+    "device_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__ReportWipedRequest, device_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ordered_at_ms",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__ReportWipedRequest, ordered_at_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "signature",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__ReportWipedRequest, signature),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outpost__v1__report_wiped_request__field_indices_by_name[] = {
+  0,   /* field[0] = device_id */
+  1,   /* field[1] = ordered_at_ms */
+  2,   /* field[2] = signature */
+};
+static const ProtobufCIntRange outpost__v1__report_wiped_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 3 }
+};
+const ProtobufCMessageDescriptor outpost__v1__report_wiped_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.ReportWipedRequest",
+  "ReportWipedRequest",
+  "Outpost__V1__ReportWipedRequest",
+  "outpost.v1",
+  sizeof(Outpost__V1__ReportWipedRequest),
+  3,
+  outpost__v1__report_wiped_request__field_descriptors,
+  outpost__v1__report_wiped_request__field_indices_by_name,
+  1,  outpost__v1__report_wiped_request__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__report_wiped_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+#define outpost__v1__report_wiped_response__field_descriptors NULL
+#define outpost__v1__report_wiped_response__field_indices_by_name NULL
+#define outpost__v1__report_wiped_response__number_ranges NULL
+const ProtobufCMessageDescriptor outpost__v1__report_wiped_response__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.ReportWipedResponse",
+  "ReportWipedResponse",
+  "Outpost__V1__ReportWipedResponse",
+  "outpost.v1",
+  sizeof(Outpost__V1__ReportWipedResponse),
+  0,
+  outpost__v1__report_wiped_response__field_descriptors,
+  outpost__v1__report_wiped_response__field_indices_by_name,
+  0,  outpost__v1__report_wiped_response__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__report_wiped_response__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
 static const ProtobufCFieldDescriptor outpost__v1__enrol_request__field_descriptors[2] =
 {
   {
@@ -146,6 +363,57 @@ const ProtobufCMessageDescriptor outpost__v1__enrol_request__descriptor =
   outpost__v1__enrol_request__field_indices_by_name,
   1,  outpost__v1__enrol_request__number_ranges,
   (ProtobufCMessageInit) outpost__v1__enrol_request__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outpost__v1__recertify_request__field_descriptors[2] =
+{
+  {
+    "certificate_request",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__RecertifyRequest, certificate_request),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "token",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__RecertifyRequest, token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outpost__v1__recertify_request__field_indices_by_name[] = {
+  0,   /* field[0] = certificate_request */
+  1,   /* field[1] = token */
+};
+static const ProtobufCIntRange outpost__v1__recertify_request__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor outpost__v1__recertify_request__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.RecertifyRequest",
+  "RecertifyRequest",
+  "Outpost__V1__RecertifyRequest",
+  "outpost.v1",
+  sizeof(Outpost__V1__RecertifyRequest),
+  2,
+  outpost__v1__recertify_request__field_descriptors,
+  outpost__v1__recertify_request__field_indices_by_name,
+  1,  outpost__v1__recertify_request__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__recertify_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor outpost__v1__enrol_response__field_descriptors[7] =
@@ -264,12 +532,16 @@ const ProtobufCMessageDescriptor outpost__v1__enrol_response__descriptor =
   (ProtobufCMessageInit) outpost__v1__enrol_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor outpost__v1__enrolment_service__method_descriptors[1] =
+static const ProtobufCMethodDescriptor outpost__v1__enrolment_service__method_descriptors[3] =
 {
   { "Enrol", &outpost__v1__enrol_request__descriptor, &outpost__v1__enrol_response__descriptor },
+  { "Recertify", &outpost__v1__recertify_request__descriptor, &outpost__v1__enrol_response__descriptor },
+  { "ReportWiped", &outpost__v1__report_wiped_request__descriptor, &outpost__v1__report_wiped_response__descriptor },
 };
 const unsigned outpost__v1__enrolment_service__method_indices_by_name[] = {
-  0         /* Enrol */
+  0,        /* Enrol */
+  1,        /* Recertify */
+  2         /* ReportWiped */
 };
 const ProtobufCServiceDescriptor outpost__v1__enrolment_service__descriptor =
 {
@@ -278,7 +550,7 @@ const ProtobufCServiceDescriptor outpost__v1__enrolment_service__descriptor =
   "EnrolmentService",
   "Outpost__V1__EnrolmentService",
   "outpost.v1",
-  1,
+  3,
   outpost__v1__enrolment_service__method_descriptors,
   outpost__v1__enrolment_service__method_indices_by_name
 };
@@ -289,6 +561,22 @@ void outpost__v1__enrolment_service__enrol(ProtobufCService *service,
 {
   assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
   service->invoke(service, 0, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void outpost__v1__enrolment_service__recertify(ProtobufCService *service,
+                                               const Outpost__V1__RecertifyRequest *input,
+                                               Outpost__V1__EnrolResponse_Closure closure,
+                                               void *closure_data)
+{
+  assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
+  service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void outpost__v1__enrolment_service__report_wiped(ProtobufCService *service,
+                                                  const Outpost__V1__ReportWipedRequest *input,
+                                                  Outpost__V1__ReportWipedResponse_Closure closure,
+                                                  void *closure_data)
+{
+  assert(service->descriptor == &outpost__v1__enrolment_service__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void outpost__v1__enrolment_service__init (Outpost__V1__EnrolmentService_Service *service,
                                            Outpost__V1__EnrolmentService_ServiceDestroy destroy)

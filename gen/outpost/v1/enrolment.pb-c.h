@@ -15,7 +15,10 @@ PROTOBUF_C__BEGIN_DECLS
 #endif
 
 
+typedef struct Outpost__V1__ReportWipedRequest Outpost__V1__ReportWipedRequest;
+typedef struct Outpost__V1__ReportWipedResponse Outpost__V1__ReportWipedResponse;
 typedef struct Outpost__V1__EnrolRequest Outpost__V1__EnrolRequest;
+typedef struct Outpost__V1__RecertifyRequest Outpost__V1__RecertifyRequest;
 typedef struct Outpost__V1__EnrolResponse Outpost__V1__EnrolResponse;
 
 
@@ -23,6 +26,38 @@ typedef struct Outpost__V1__EnrolResponse Outpost__V1__EnrolResponse;
 
 
 /* --- messages --- */
+
+struct  Outpost__V1__ReportWipedRequest
+{
+  ProtobufCMessage base;
+  /*
+   * 16 bytes.
+   */
+  ProtobufCBinaryData device_id;
+  /*
+   * As in the order.
+   */
+  int64_t ordered_at_ms;
+  /*
+   * ECDSA with the device's P-256 key and SHA-256, DER, over: the 21 characters
+   * "outpost.v1.WipeReport", a zero byte, device_id, ordered_at_ms as 8 bytes
+   * big-endian.
+   */
+  ProtobufCBinaryData signature;
+};
+#define OUTPOST__V1__REPORT_WIPED_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__report_wiped_request__descriptor) \
+    , {0,NULL}, 0, {0,NULL} }
+
+
+struct  Outpost__V1__ReportWipedResponse
+{
+  ProtobufCMessage base;
+};
+#define OUTPOST__V1__REPORT_WIPED_RESPONSE__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__report_wiped_response__descriptor) \
+     }
+
 
 struct  Outpost__V1__EnrolRequest
 {
@@ -42,6 +77,23 @@ struct  Outpost__V1__EnrolRequest
     , (char *)protobuf_c_empty_string, {0,NULL} }
 
 
+struct  Outpost__V1__RecertifyRequest
+{
+  ProtobufCMessage base;
+  /*
+   * As in EnrolRequest, of a new key.
+   */
+  ProtobufCBinaryData certificate_request;
+  /*
+   * The token that the database holds, as Hello presents it.
+   */
+  ProtobufCBinaryData token;
+};
+#define OUTPOST__V1__RECERTIFY_REQUEST__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__recertify_request__descriptor) \
+    , {0,NULL}, {0,NULL} }
+
+
 struct  Outpost__V1__EnrolResponse
 {
   ProtobufCMessage base;
@@ -59,7 +111,8 @@ struct  Outpost__V1__EnrolResponse
   size_t n_ca_chain;
   ProtobufCBinaryData *ca_chain;
   /*
-   * 16 bytes: the facility that the code was bound to.
+   * 16 bytes: the facility that the code was bound to; of a copy, that of the
+   * device that it was copied from.
    */
   ProtobufCBinaryData facility_id;
   /*
@@ -80,6 +133,44 @@ struct  Outpost__V1__EnrolResponse
     , {0,NULL}, {0,NULL}, 0,NULL, {0,NULL}, {0,NULL}, 0, 0 }
 
 
+/* Outpost__V1__ReportWipedRequest methods */
+void   outpost__v1__report_wiped_request__init
+                     (Outpost__V1__ReportWipedRequest         *message);
+size_t outpost__v1__report_wiped_request__get_packed_size
+                     (const Outpost__V1__ReportWipedRequest   *message);
+size_t outpost__v1__report_wiped_request__pack
+                     (const Outpost__V1__ReportWipedRequest   *message,
+                      uint8_t             *out);
+size_t outpost__v1__report_wiped_request__pack_to_buffer
+                     (const Outpost__V1__ReportWipedRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Outpost__V1__ReportWipedRequest *
+       outpost__v1__report_wiped_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outpost__v1__report_wiped_request__free_unpacked
+                     (Outpost__V1__ReportWipedRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Outpost__V1__ReportWipedResponse methods */
+void   outpost__v1__report_wiped_response__init
+                     (Outpost__V1__ReportWipedResponse         *message);
+size_t outpost__v1__report_wiped_response__get_packed_size
+                     (const Outpost__V1__ReportWipedResponse   *message);
+size_t outpost__v1__report_wiped_response__pack
+                     (const Outpost__V1__ReportWipedResponse   *message,
+                      uint8_t             *out);
+size_t outpost__v1__report_wiped_response__pack_to_buffer
+                     (const Outpost__V1__ReportWipedResponse   *message,
+                      ProtobufCBuffer     *buffer);
+Outpost__V1__ReportWipedResponse *
+       outpost__v1__report_wiped_response__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outpost__v1__report_wiped_response__free_unpacked
+                     (Outpost__V1__ReportWipedResponse *message,
+                      ProtobufCAllocator *allocator);
 /* Outpost__V1__EnrolRequest methods */
 void   outpost__v1__enrol_request__init
                      (Outpost__V1__EnrolRequest         *message);
@@ -98,6 +189,25 @@ Outpost__V1__EnrolRequest *
                       const uint8_t       *data);
 void   outpost__v1__enrol_request__free_unpacked
                      (Outpost__V1__EnrolRequest *message,
+                      ProtobufCAllocator *allocator);
+/* Outpost__V1__RecertifyRequest methods */
+void   outpost__v1__recertify_request__init
+                     (Outpost__V1__RecertifyRequest         *message);
+size_t outpost__v1__recertify_request__get_packed_size
+                     (const Outpost__V1__RecertifyRequest   *message);
+size_t outpost__v1__recertify_request__pack
+                     (const Outpost__V1__RecertifyRequest   *message,
+                      uint8_t             *out);
+size_t outpost__v1__recertify_request__pack_to_buffer
+                     (const Outpost__V1__RecertifyRequest   *message,
+                      ProtobufCBuffer     *buffer);
+Outpost__V1__RecertifyRequest *
+       outpost__v1__recertify_request__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outpost__v1__recertify_request__free_unpacked
+                     (Outpost__V1__RecertifyRequest *message,
                       ProtobufCAllocator *allocator);
 /* Outpost__V1__EnrolResponse methods */
 void   outpost__v1__enrol_response__init
@@ -120,8 +230,17 @@ void   outpost__v1__enrol_response__free_unpacked
                       ProtobufCAllocator *allocator);
 /* --- per-message closures --- */
 
+typedef void (*Outpost__V1__ReportWipedRequest_Closure)
+                 (const Outpost__V1__ReportWipedRequest *message,
+                  void *closure_data);
+typedef void (*Outpost__V1__ReportWipedResponse_Closure)
+                 (const Outpost__V1__ReportWipedResponse *message,
+                  void *closure_data);
 typedef void (*Outpost__V1__EnrolRequest_Closure)
                  (const Outpost__V1__EnrolRequest *message,
+                  void *closure_data);
+typedef void (*Outpost__V1__RecertifyRequest_Closure)
+                 (const Outpost__V1__RecertifyRequest *message,
                   void *closure_data);
 typedef void (*Outpost__V1__EnrolResponse_Closure)
                  (const Outpost__V1__EnrolResponse *message,
@@ -137,6 +256,14 @@ struct Outpost__V1__EnrolmentService_Service
                 const Outpost__V1__EnrolRequest *input,
                 Outpost__V1__EnrolResponse_Closure closure,
                 void *closure_data);
+  void (*recertify)(Outpost__V1__EnrolmentService_Service *service,
+                    const Outpost__V1__RecertifyRequest *input,
+                    Outpost__V1__EnrolResponse_Closure closure,
+                    void *closure_data);
+  void (*report_wiped)(Outpost__V1__EnrolmentService_Service *service,
+                       const Outpost__V1__ReportWipedRequest *input,
+                       Outpost__V1__ReportWipedResponse_Closure closure,
+                       void *closure_data);
 };
 typedef void (*Outpost__V1__EnrolmentService_ServiceDestroy)(Outpost__V1__EnrolmentService_Service *);
 void outpost__v1__enrolment_service__init (Outpost__V1__EnrolmentService_Service *service,
@@ -145,15 +272,28 @@ void outpost__v1__enrolment_service__init (Outpost__V1__EnrolmentService_Service
     { &outpost__v1__enrolment_service__descriptor, protobuf_c_service_invoke_internal, NULL }
 #define OUTPOST__V1__ENROLMENT_SERVICE__INIT(function_prefix__) \
     { OUTPOST__V1__ENROLMENT_SERVICE__BASE_INIT,\
-      function_prefix__ ## enrol  }
+      function_prefix__ ## enrol,\
+      function_prefix__ ## recertify,\
+      function_prefix__ ## report_wiped  }
 void outpost__v1__enrolment_service__enrol(ProtobufCService *service,
                                            const Outpost__V1__EnrolRequest *input,
                                            Outpost__V1__EnrolResponse_Closure closure,
                                            void *closure_data);
+void outpost__v1__enrolment_service__recertify(ProtobufCService *service,
+                                               const Outpost__V1__RecertifyRequest *input,
+                                               Outpost__V1__EnrolResponse_Closure closure,
+                                               void *closure_data);
+void outpost__v1__enrolment_service__report_wiped(ProtobufCService *service,
+                                                  const Outpost__V1__ReportWipedRequest *input,
+                                                  Outpost__V1__ReportWipedResponse_Closure closure,
+                                                  void *closure_data);
 
 /* --- descriptors --- */
 
+extern const ProtobufCMessageDescriptor outpost__v1__report_wiped_request__descriptor;
+extern const ProtobufCMessageDescriptor outpost__v1__report_wiped_response__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__enrol_request__descriptor;
+extern const ProtobufCMessageDescriptor outpost__v1__recertify_request__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__enrol_response__descriptor;
 extern const ProtobufCServiceDescriptor outpost__v1__enrolment_service__descriptor;
 

@@ -44,6 +44,79 @@ void outpost_v1_enrolment_service_enrol_reply(rpc_call *call,
     stub_unary_reply(call, &response->base);
 }
 
+static void enrolment_service_recertify_request(const void *handlers, rpc_call *call,
+                                                const ProtobufCMessage *request)
+{
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+
+    own->recertify(own->service, call, (const Outpost__V1__RecertifyRequest *)request);
+}
+
+static void enrolment_service_recertify_close(const void *handlers, rpc_call *call)
+{
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+
+    if (own->recertify_closed != NULL)
+        own->recertify_closed(own->service, call);
+}
+
+static void enrolment_service_recertify_open(void *handlers, rpc_call *call,
+                                             struct rpc_call_events *events_out, void **context_out)
+{
+    static const struct stub_unary_method method = {
+        .request = &outpost__v1__recertify_request__descriptor,
+        .on_request = enrolment_service_recertify_request,
+        .on_close = enrolment_service_recertify_close,
+    };
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+    bool handled = own->recertify != NULL;
+
+    stub_unary_open(handled ? &method : NULL, handlers, call, events_out, context_out);
+}
+
+void outpost_v1_enrolment_service_recertify_reply(rpc_call *call,
+                                                  const Outpost__V1__EnrolResponse *response)
+{
+    stub_unary_reply(call, &response->base);
+}
+
+static void enrolment_service_report_wiped_request(const void *handlers, rpc_call *call,
+                                                   const ProtobufCMessage *request)
+{
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+
+    own->report_wiped(own->service, call, (const Outpost__V1__ReportWipedRequest *)request);
+}
+
+static void enrolment_service_report_wiped_close(const void *handlers, rpc_call *call)
+{
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+
+    if (own->report_wiped_closed != NULL)
+        own->report_wiped_closed(own->service, call);
+}
+
+static void enrolment_service_report_wiped_open(void *handlers, rpc_call *call,
+                                                struct rpc_call_events *events_out,
+                                                void **context_out)
+{
+    static const struct stub_unary_method method = {
+        .request = &outpost__v1__report_wiped_request__descriptor,
+        .on_request = enrolment_service_report_wiped_request,
+        .on_close = enrolment_service_report_wiped_close,
+    };
+    const struct outpost_v1_enrolment_service_handlers *own = handlers;
+    bool handled = own->report_wiped != NULL;
+
+    stub_unary_open(handled ? &method : NULL, handlers, call, events_out, context_out);
+}
+
+void outpost_v1_enrolment_service_report_wiped_reply(
+    rpc_call *call, const Outpost__V1__ReportWipedResponse *response)
+{
+    stub_unary_reply(call, &response->base);
+}
+
 size_t outpost_v1_enrolment_service_methods(
     const struct outpost_v1_enrolment_service_handlers *handlers, struct rpc_method *methods_out)
 {
@@ -52,9 +125,17 @@ size_t outpost_v1_enrolment_service_methods(
             .path = "/outpost.v1.EnrolmentService/Enrol",
             .on_open = enrolment_service_enrol_open,
         },
+        {
+            .path = "/outpost.v1.EnrolmentService/Recertify",
+            .on_open = enrolment_service_recertify_open,
+        },
+        {
+            .path = "/outpost.v1.EnrolmentService/ReportWiped",
+            .on_open = enrolment_service_report_wiped_open,
+        },
     };
 
-    return stub_methods(methods, 1, handlers, methods_out);
+    return stub_methods(methods, 3, handlers, methods_out);
 }
 
 /* ---- outpost.v1.EnrolmentService, client ---- */
@@ -82,6 +163,66 @@ rpc_call *outpost_v1_enrolment_service_client_enrol(
     struct stub_unary unary = {
         .response = &outpost__v1__enrol_response__descriptor,
         .on_done = enrolment_service_enrol_done,
+        .callback = (stub_callback)on_done,
+        .context = context,
+    };
+
+    return stub_unary_start(conn, &head, &unary, &request->base);
+}
+
+static void enrolment_service_recertify_done(stub_callback callback, void *context,
+                                             const struct rpc_status *status,
+                                             const ProtobufCMessage *response)
+{
+    outpost_v1_enrolment_service_client_recertify_done *on_done =
+        (outpost_v1_enrolment_service_client_recertify_done *)callback;
+
+    on_done(context, status, (const Outpost__V1__EnrolResponse *)response);
+}
+
+rpc_call *outpost_v1_enrolment_service_client_recertify(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Outpost__V1__RecertifyRequest *request,
+    outpost_v1_enrolment_service_client_recertify_done *on_done, void *context)
+{
+    struct stub_request head = {
+        .path = "/outpost.v1.EnrolmentService/Recertify",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    struct stub_unary unary = {
+        .response = &outpost__v1__enrol_response__descriptor,
+        .on_done = enrolment_service_recertify_done,
+        .callback = (stub_callback)on_done,
+        .context = context,
+    };
+
+    return stub_unary_start(conn, &head, &unary, &request->base);
+}
+
+static void enrolment_service_report_wiped_done(stub_callback callback, void *context,
+                                                const struct rpc_status *status,
+                                                const ProtobufCMessage *response)
+{
+    outpost_v1_enrolment_service_client_report_wiped_done *on_done =
+        (outpost_v1_enrolment_service_client_report_wiped_done *)callback;
+
+    on_done(context, status, (const Outpost__V1__ReportWipedResponse *)response);
+}
+
+rpc_call *outpost_v1_enrolment_service_client_report_wiped(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Outpost__V1__ReportWipedRequest *request,
+    outpost_v1_enrolment_service_client_report_wiped_done *on_done, void *context)
+{
+    struct stub_request head = {
+        .path = "/outpost.v1.EnrolmentService/ReportWiped",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    struct stub_unary unary = {
+        .response = &outpost__v1__report_wiped_response__descriptor,
+        .on_done = enrolment_service_report_wiped_done,
         .callback = (stub_callback)on_done,
         .context = context,
     };

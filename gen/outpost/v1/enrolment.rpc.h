@@ -14,7 +14,7 @@ extern "C" {
 
 /* ---- outpost.v1.EnrolmentService, server ---- */
 
-enum { OUTPOST_V1_ENROLMENT_SERVICE_METHODS = 1 };
+enum { OUTPOST_V1_ENROLMENT_SERVICE_METHODS = 3 };
 
 /* Who handles the calls. It lives as long as any connection; a method whose handler is NULL is
  * UNIMPLEMENTED. */
@@ -27,6 +27,21 @@ struct outpost_v1_enrolment_service_handlers {
     /* Enrol: a call that was handed to the handler is over, answered or not; it is gone after the
      * return. May be NULL. */
     void (*enrol_closed)(void *service, rpc_call *call);
+
+    /* Recertify: one request came; it lives until the return. Answer it once, now or later, with
+     * outpost_v1_enrolment_service_recertify_reply or rpc_call_finish. */
+    void (*recertify)(void *service, rpc_call *call, const Outpost__V1__RecertifyRequest *request);
+    /* Recertify: a call that was handed to the handler is over, answered or not; it is gone after
+     * the return. May be NULL. */
+    void (*recertify_closed)(void *service, rpc_call *call);
+
+    /* ReportWiped: one request came; it lives until the return. Answer it once, now or later, with
+     * outpost_v1_enrolment_service_report_wiped_reply or rpc_call_finish. */
+    void (*report_wiped)(void *service, rpc_call *call,
+                         const Outpost__V1__ReportWipedRequest *request);
+    /* ReportWiped: a call that was handed to the handler is over, answered or not; it is gone after
+     * the return. May be NULL. */
+    void (*report_wiped_closed)(void *service, rpc_call *call);
 };
 
 /* Fills in the service's methods, OUTPOST_V1_ENROLMENT_SERVICE_METHODS in number, for
@@ -37,6 +52,14 @@ size_t outpost_v1_enrolment_service_methods(
 /* Sends the response and finishes the call with OK. */
 void outpost_v1_enrolment_service_enrol_reply(rpc_call *call,
                                               const Outpost__V1__EnrolResponse *response);
+
+/* Sends the response and finishes the call with OK. */
+void outpost_v1_enrolment_service_recertify_reply(rpc_call *call,
+                                                  const Outpost__V1__EnrolResponse *response);
+
+/* Sends the response and finishes the call with OK. */
+void outpost_v1_enrolment_service_report_wiped_reply(
+    rpc_call *call, const Outpost__V1__ReportWipedResponse *response);
 
 /* ---- outpost.v1.EnrolmentService, client ---- */
 
@@ -51,6 +74,31 @@ rpc_call *outpost_v1_enrolment_service_client_enrol(
     rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
     const Outpost__V1__EnrolRequest *request,
     outpost_v1_enrolment_service_client_enrol_done *on_done, void *context);
+
+/* Recertify: how the call ended, once. The response is NULL unless the status is OK, and lives
+ * until the return. */
+typedef void outpost_v1_enrolment_service_client_recertify_done(
+    void *context, const struct rpc_status *status, const Outpost__V1__EnrolResponse *response);
+
+/* Sends the request. timeout_ms is from now; 0: no deadline. NULL: no memory, a request that is too
+ * large, or a closed connection; then on_done is not called. */
+rpc_call *outpost_v1_enrolment_service_client_recertify(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Outpost__V1__RecertifyRequest *request,
+    outpost_v1_enrolment_service_client_recertify_done *on_done, void *context);
+
+/* ReportWiped: how the call ended, once. The response is NULL unless the status is OK, and lives
+ * until the return. */
+typedef void outpost_v1_enrolment_service_client_report_wiped_done(
+    void *context, const struct rpc_status *status,
+    const Outpost__V1__ReportWipedResponse *response);
+
+/* Sends the request. timeout_ms is from now; 0: no deadline. NULL: no memory, a request that is too
+ * large, or a closed connection; then on_done is not called. */
+rpc_call *outpost_v1_enrolment_service_client_report_wiped(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Outpost__V1__ReportWipedRequest *request,
+    outpost_v1_enrolment_service_client_report_wiped_done *on_done, void *context);
 
 #ifdef __cplusplus
 }

@@ -97,6 +97,51 @@ void   outpost__v1__sync_response__free_unpacked
   assert(message->base.descriptor == &outpost__v1__sync_response__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   outpost__v1__wipe_order__init
+                     (Outpost__V1__WipeOrder         *message)
+{
+  static const Outpost__V1__WipeOrder init_value = OUTPOST__V1__WIPE_ORDER__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__wipe_order__get_packed_size
+                     (const Outpost__V1__WipeOrder *message)
+{
+  assert(message->base.descriptor == &outpost__v1__wipe_order__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__wipe_order__pack
+                     (const Outpost__V1__WipeOrder *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__wipe_order__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__wipe_order__pack_to_buffer
+                     (const Outpost__V1__WipeOrder *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__wipe_order__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__WipeOrder *
+       outpost__v1__wipe_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__WipeOrder *)
+     protobuf_c_message_unpack (&outpost__v1__wipe_order__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__wipe_order__free_unpacked
+                     (Outpost__V1__WipeOrder *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__wipe_order__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outpost__v1__hello__init
                      (Outpost__V1__Hello         *message)
 {
@@ -746,7 +791,7 @@ const ProtobufCMessageDescriptor outpost__v1__sync_request__descriptor =
   (ProtobufCMessageInit) outpost__v1__sync_request__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__sync_response__field_descriptors[4] =
+static const ProtobufCFieldDescriptor outpost__v1__sync_response__field_descriptors[5] =
 {
   {
     "welcome",
@@ -796,17 +841,30 @@ static const ProtobufCFieldDescriptor outpost__v1__sync_response__field_descript
     0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "wipe_order",
+    5,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Outpost__V1__SyncResponse, response_case),
+    offsetof(Outpost__V1__SyncResponse, wipe_order),
+    &outpost__v1__wipe_order__descriptor,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_ONEOF,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__sync_response__field_indices_by_name[] = {
   3,   /* field[3] = caught_up */
   2,   /* field[2] = pull */
   1,   /* field[1] = push_result */
   0,   /* field[0] = welcome */
+  4,   /* field[4] = wipe_order */
 };
 static const ProtobufCIntRange outpost__v1__sync_response__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 4 }
+  { 0, 5 }
 };
 const ProtobufCMessageDescriptor outpost__v1__sync_response__descriptor =
 {
@@ -816,14 +874,91 @@ const ProtobufCMessageDescriptor outpost__v1__sync_response__descriptor =
   "Outpost__V1__SyncResponse",
   "outpost.v1",
   sizeof(Outpost__V1__SyncResponse),
-  4,
+  5,
   outpost__v1__sync_response__field_descriptors,
   outpost__v1__sync_response__field_indices_by_name,
   1,  outpost__v1__sync_response__number_ranges,
   (ProtobufCMessageInit) outpost__v1__sync_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
+static const ProtobufCFieldDescriptor outpost__v1__wipe_order__field_descriptors[4] =
+{
+  {
+    "device_id",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WipeOrder, device_id),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "ordered_at_ms",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_INT64,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WipeOrder, ordered_at_ms),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "token",
+    3,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WipeOrder, token),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "signature",
+    4,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_BYTES,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WipeOrder, signature),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outpost__v1__wipe_order__field_indices_by_name[] = {
+  0,   /* field[0] = device_id */
+  1,   /* field[1] = ordered_at_ms */
+  3,   /* field[3] = signature */
+  2,   /* field[2] = token */
+};
+static const ProtobufCIntRange outpost__v1__wipe_order__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 4 }
+};
+const ProtobufCMessageDescriptor outpost__v1__wipe_order__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.WipeOrder",
+  "WipeOrder",
+  "Outpost__V1__WipeOrder",
+  "outpost.v1",
+  sizeof(Outpost__V1__WipeOrder),
+  4,
+  outpost__v1__wipe_order__field_descriptors,
+  outpost__v1__wipe_order__field_indices_by_name,
+  1,  outpost__v1__wipe_order__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__wipe_order__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[9] =
 {
   {
     "schema_revision",
@@ -909,20 +1044,46 @@ static const ProtobufCFieldDescriptor outpost__v1__hello__field_descriptors[7] =
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "repair_region_ids",
+    8,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_BYTES,
+    offsetof(Outpost__V1__Hello, n_repair_region_ids),
+    offsetof(Outpost__V1__Hello, repair_region_ids),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "batch_bytes",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Hello, batch_bytes),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__hello__field_indices_by_name[] = {
   5,   /* field[5] = abilities */
   6,   /* field[6] = app_version */
+  8,   /* field[8] = batch_bytes */
   1,   /* field[1] = cursor */
   3,   /* field[3] = facility_id */
   2,   /* field[2] = receipt */
+  7,   /* field[7] = repair_region_ids */
   0,   /* field[0] = schema_revision */
   4,   /* field[4] = token */
 };
 static const ProtobufCIntRange outpost__v1__hello__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 9 }
 };
 const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
 {
@@ -932,7 +1093,7 @@ const ProtobufCMessageDescriptor outpost__v1__hello__descriptor =
   "Outpost__V1__Hello",
   "outpost.v1",
   sizeof(Outpost__V1__Hello),
-  7,
+  9,
   outpost__v1__hello__field_descriptors,
   outpost__v1__hello__field_indices_by_name,
   1,  outpost__v1__hello__number_ranges,

@@ -18,6 +18,7 @@ PROTOBUF_C__BEGIN_DECLS
 
 typedef struct Outpost__V1__SyncRequest Outpost__V1__SyncRequest;
 typedef struct Outpost__V1__SyncResponse Outpost__V1__SyncResponse;
+typedef struct Outpost__V1__WipeOrder Outpost__V1__WipeOrder;
 typedef struct Outpost__V1__Hello Outpost__V1__Hello;
 typedef struct Outpost__V1__Settings Outpost__V1__Settings;
 typedef struct Outpost__V1__RegionTotal Outpost__V1__RegionTotal;
@@ -209,7 +210,8 @@ typedef enum {
   OUTPOST__V1__SYNC_RESPONSE__RESPONSE_WELCOME = 1,
   OUTPOST__V1__SYNC_RESPONSE__RESPONSE_PUSH_RESULT = 2,
   OUTPOST__V1__SYNC_RESPONSE__RESPONSE_PULL = 3,
-  OUTPOST__V1__SYNC_RESPONSE__RESPONSE_CAUGHT_UP = 4
+  OUTPOST__V1__SYNC_RESPONSE__RESPONSE_CAUGHT_UP = 4,
+  OUTPOST__V1__SYNC_RESPONSE__RESPONSE_WIPE_ORDER = 5
     PROTOBUF_C__FORCE_ENUM_TO_BE_INT_SIZE(OUTPOST__V1__SYNC_RESPONSE__RESPONSE__CASE)
 } Outpost__V1__SyncResponse__ResponseCase;
 
@@ -222,11 +224,51 @@ struct  Outpost__V1__SyncResponse
     Outpost__V1__PushResult *push_result;
     Outpost__V1__Pull *pull;
     Outpost__V1__CaughtUp *caught_up;
+    /*
+     * In place of Welcome, or at any time after it; then the call ends with
+     * PERMISSION_DENIED.
+     */
+    Outpost__V1__WipeOrder *wipe_order;
   };
 };
 #define OUTPOST__V1__SYNC_RESPONSE__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__sync_response__descriptor) \
     , OUTPOST__V1__SYNC_RESPONSE__RESPONSE__NOT_SET, {0} }
+
+
+/*
+ * The administrator orders the device to destroy its data: it was lost, or stolen.
+ * A device obeys only if device_id is its own, token is exactly the one that it
+ * presented in this call's Hello (so an order that was seen in another call is
+ * worth nothing), and signature verifies with the CA certificate that it keeps. It
+ * destroys its key first, and tells the server that it is done by
+ * EnrolmentService.ReportWiped.
+ */
+struct  Outpost__V1__WipeOrder
+{
+  ProtobufCMessage base;
+  /*
+   * 16 bytes.
+   */
+  ProtobufCBinaryData device_id;
+  /*
+   * When it was ordered: ms since 1970-01-01 UTC, by the server's clock.
+   */
+  int64_t ordered_at_ms;
+  /*
+   * As in this call's Hello: 16 bytes, or empty.
+   */
+  ProtobufCBinaryData token;
+  /*
+   * ECDSA with the CA's P-256 key and SHA-256, DER, over: the 20 characters
+   * "outpost.v1.WipeOrder", a zero byte, device_id, ordered_at_ms as 8 bytes
+   * big-endian, token.
+   */
+  ProtobufCBinaryData signature;
+};
+#define OUTPOST__V1__WIPE_ORDER__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__wipe_order__descriptor) \
+    , {0,NULL}, 0, {0,NULL}, {0,NULL} }
 
 
 struct  Outpost__V1__Hello
@@ -258,10 +300,22 @@ struct  Outpost__V1__Hello
    * Free text, for the operator's lists: the app's name and version.
    */
   char *app_version;
+  /*
+   * Regions (16 bytes each, at most those in scope; others are ignored) that the
+   * device wants anew, because its digest differs from the server's: each is sent
+   * as to a device without a cursor, and nothing is offered.
+   */
+  size_t n_repair_region_ids;
+  ProtobufCBinaryData *repair_region_ids;
+  /*
+   * Not 0: the link is bad, and messages should hold about so many bytes before
+   * compression, though the settings allow more.
+   */
+  uint32_t batch_bytes;
 };
 #define OUTPOST__V1__HELLO__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__hello__descriptor) \
-    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string }
+    , 0, {0,NULL}, {0,NULL}, {0,NULL}, {0,NULL}, 0,NULL, (char *)protobuf_c_empty_string, 0,NULL, 0 }
 
 
 /*
@@ -592,6 +646,25 @@ Outpost__V1__SyncResponse *
 void   outpost__v1__sync_response__free_unpacked
                      (Outpost__V1__SyncResponse *message,
                       ProtobufCAllocator *allocator);
+/* Outpost__V1__WipeOrder methods */
+void   outpost__v1__wipe_order__init
+                     (Outpost__V1__WipeOrder         *message);
+size_t outpost__v1__wipe_order__get_packed_size
+                     (const Outpost__V1__WipeOrder   *message);
+size_t outpost__v1__wipe_order__pack
+                     (const Outpost__V1__WipeOrder   *message,
+                      uint8_t             *out);
+size_t outpost__v1__wipe_order__pack_to_buffer
+                     (const Outpost__V1__WipeOrder   *message,
+                      ProtobufCBuffer     *buffer);
+Outpost__V1__WipeOrder *
+       outpost__v1__wipe_order__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outpost__v1__wipe_order__free_unpacked
+                     (Outpost__V1__WipeOrder *message,
+                      ProtobufCAllocator *allocator);
 /* Outpost__V1__Hello methods */
 void   outpost__v1__hello__init
                      (Outpost__V1__Hello         *message);
@@ -847,6 +920,9 @@ typedef void (*Outpost__V1__SyncRequest_Closure)
 typedef void (*Outpost__V1__SyncResponse_Closure)
                  (const Outpost__V1__SyncResponse *message,
                   void *closure_data);
+typedef void (*Outpost__V1__WipeOrder_Closure)
+                 (const Outpost__V1__WipeOrder *message,
+                  void *closure_data);
 typedef void (*Outpost__V1__Hello_Closure)
                  (const Outpost__V1__Hello *message,
                   void *closure_data);
@@ -919,6 +995,7 @@ extern const ProtobufCEnumDescriptor    outpost__v1__reason__descriptor;
 extern const ProtobufCEnumDescriptor    outpost__v1__answer_status__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__sync_request__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__sync_response__descriptor;
+extern const ProtobufCMessageDescriptor outpost__v1__wipe_order__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__hello__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__settings__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__region_total__descriptor;

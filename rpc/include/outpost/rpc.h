@@ -79,6 +79,9 @@ struct rpc_tls_options {
     struct rpc_bytes ca_pem;
     struct rpc_bytes certificate_pem; /* leaf first, then the chain */
     struct rpc_bytes key_pem;
+    /* A client whose clock may be wrong by years: when the server's certificate is
+     * valid is then not looked at, all else of it is. */
+    bool clock_unreliable;
 };
 
 struct rpc_status rpc_tls_server_new(const struct rpc_tls_options *options, rpc_tls **tls_out);
@@ -149,7 +152,8 @@ void rpc_call_half_close(rpc_call *call);
 void rpc_call_cancel(rpc_call *call);
 
 /* Server: adds to the initial metadata; before the first message. Names are
- * lower case, not the protocol's own ("grpc-"); values as in rpc_metadata. */
+ * lower case, not the protocol's own ("grpc-", but grpc-retry-pushback-ms is a
+ * handler's to say, in a trailer); values as in rpc_metadata. */
 void rpc_call_add_metadata(rpc_call *call, const char *name, struct rpc_bytes value);
 /* Server: adds to the trailing metadata; before finish. */
 void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes value);

@@ -9,11 +9,11 @@ SELECT create_distributed_table('sync_region', 'region_id', colocate_with => 'no
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = 'sync_region'::regclass);
 SELECT create_distributed_table(name, 'region_id', colocate_with => 'sync_region')
     FROM (VALUES ('record'), ('change_log'), ('mutation'), ('quarantine'), ('conflict'),
-        ('receipt'), ('marker')) AS spread(name)
+        ('receipt'), ('marker'), ('facility_family')) AS spread(name)
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = name::regclass);
 SELECT create_distributed_table('family', 'family_id', colocate_with => 'none')
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = 'family'::regclass);
 SELECT create_reference_table(name)
-    FROM (VALUES ('device'), ('setting'), ('enrolment'), ('authority'), ('schema_migration'))
+    FROM (VALUES ('device'), ('device_region'), ('setting'), ('enrolment'), ('authority'), ('schema_migration'))
         AS everywhere(name)
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = name::regclass);

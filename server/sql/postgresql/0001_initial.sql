@@ -110,6 +110,15 @@ CREATE TABLE family(
     region_ids uuid[] NOT NULL
 );
 
+-- The families of each facility in each of their regions: those whose root names it
+-- (R21).
+CREATE TABLE facility_family(
+    region_id uuid NOT NULL,
+    facility_id uuid NOT NULL,
+    family_id uuid NOT NULL,
+    PRIMARY KEY(region_id, facility_id, family_id)
+);
+
 -- That a family entered or left a region; the latest only, in the tail (R16).
 -- kind is FamilyMarker.Kind's: 1 left, 2 entered.
 CREATE TABLE marker(
@@ -121,7 +130,9 @@ CREATE TABLE marker(
 );
 CREATE UNIQUE INDEX marker_by_seq ON marker(region_id, seq);
 
--- Devices; state as in store.h. The tokens are R23's, present and previous.
+-- Devices; state 1 is revoked, version counts the changes of a device's standing
+-- (standing.h). The tokens are R23's, present and previous; copied_from is the device
+-- of whose database this one's is a copy, empty for one that enrolled by a code.
 CREATE TABLE device(
     device_id uuid NOT NULL PRIMARY KEY,
     enrolment_region_id uuid NOT NULL,
@@ -131,7 +142,25 @@ CREATE TABLE device(
     enrolled_at_ms bigint NOT NULL,
     last_sync_at_ms bigint NOT NULL DEFAULT 0,
     token bytea NOT NULL DEFAULT '',
-    token_previous bytea NOT NULL DEFAULT ''
+    token_previous bytea NOT NULL DEFAULT '',
+    version bigint NOT NULL DEFAULT 0,
+    wipe_ordered_at_ms bigint NOT NULL DEFAULT 0,
+    wiped_at_ms bigint NOT NULL DEFAULT 0,
+    public_key bytea NOT NULL DEFAULT '',
+    copied_from bytea NOT NULL DEFAULT ''
+);
+CREATE INDEX device_by_origin ON device(copied_from);
+CREATE INDEX device_by_key ON device(public_key);
+-- A copy that asks again with its key, because the answer was lost, is the same device.
+CREATE UNIQUE INDEX device_by_copy_key ON device(public_key) WHERE length(copied_from) > 0;
+
+-- The regions beyond its enrolment region that a device may work in (allowed), or
+-- was allowed to, and so may still push to (R15).
+CREATE TABLE device_region(
+    device_id uuid NOT NULL,
+    region_id uuid NOT NULL,
+    allowed boolean NOT NULL,
+    PRIMARY KEY(device_id, region_id)
 );
 
 -- Settings over those of the ini file; level as in store.h, the narrower over the
@@ -144,7 +173,9 @@ CREATE TABLE setting(
     PRIMARY KEY(level, id, name)
 );
 
--- One-time enrolment codes: a public selector and the hash of the secret.
+-- One-time enrolment codes: a public selector and the hash of the secret;
+-- region_ids are the ids, one behind the other, of regions that the device may work
+-- in beyond the facility's.
 CREATE TABLE enrolment(
     selector text NOT NULL PRIMARY KEY,
     secret_hash bytea NOT NULL,
@@ -152,7 +183,8 @@ CREATE TABLE enrolment(
     admin boolean NOT NULL,
     expires_at_ms bigint NOT NULL,
     tries_left integer NOT NULL,
-    used_by bytea NOT NULL DEFAULT ''
+    used_by bytea NOT NULL DEFAULT '',
+    region_ids bytea NOT NULL DEFAULT ''
 );
 
 -- The CA of all servers of this database, PEM; see authority.h. One row.

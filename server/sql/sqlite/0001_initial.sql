@@ -107,6 +107,15 @@ CREATE TABLE family(
     PRIMARY KEY(family_id, region_id)
 ) WITHOUT ROWID;
 
+-- The families of each facility in each of their regions: those whose root names it
+-- (R21).
+CREATE TABLE facility_family(
+    region_id BLOB NOT NULL,
+    facility_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
+    PRIMARY KEY(region_id, facility_id, family_id)
+) WITHOUT ROWID;
+
 -- That a family entered or left a region; the latest only, in the tail (R16).
 -- kind is FamilyMarker.Kind's: 1 left, 2 entered.
 CREATE TABLE marker(
@@ -118,7 +127,9 @@ CREATE TABLE marker(
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX marker_by_seq ON marker(region_id, seq);
 
--- Devices; state as in store.h. The tokens are R23's, present and previous.
+-- Devices; state 1 is revoked, version counts the changes of a device's standing
+-- (standing.h). The tokens are R23's, present and previous; copied_from is the device
+-- of whose database this one's is a copy, empty for one that enrolled by a code.
 CREATE TABLE device(
     device_id BLOB NOT NULL PRIMARY KEY,
     enrolment_region_id BLOB NOT NULL,
@@ -128,7 +139,24 @@ CREATE TABLE device(
     enrolled_at_ms INTEGER NOT NULL,
     last_sync_at_ms INTEGER NOT NULL DEFAULT 0,
     token BLOB NOT NULL DEFAULT x'',
-    token_previous BLOB NOT NULL DEFAULT x''
+    token_previous BLOB NOT NULL DEFAULT x'',
+    version INTEGER NOT NULL DEFAULT 0,
+    wipe_ordered_at_ms INTEGER NOT NULL DEFAULT 0,
+    wiped_at_ms INTEGER NOT NULL DEFAULT 0,
+    public_key BLOB NOT NULL DEFAULT x'',
+    copied_from BLOB NOT NULL DEFAULT x''
+) WITHOUT ROWID;
+CREATE INDEX device_by_origin ON device(copied_from);
+-- A copy that asks again with its key, because the answer was lost, is the same device.
+CREATE UNIQUE INDEX device_by_copy_key ON device(public_key) WHERE length(copied_from) > 0;
+
+-- The regions beyond its enrolment region that a device may work in (allowed), or
+-- was allowed to, and so may still push to (R15).
+CREATE TABLE device_region(
+    device_id BLOB NOT NULL,
+    region_id BLOB NOT NULL,
+    allowed INTEGER NOT NULL,
+    PRIMARY KEY(device_id, region_id)
 ) WITHOUT ROWID;
 
 -- Settings over those of the ini file; level as in store.h, the narrower over the
@@ -141,7 +169,9 @@ CREATE TABLE setting(
     PRIMARY KEY(level, id, name)
 ) WITHOUT ROWID;
 
--- One-time enrolment codes: a public selector and the hash of the secret.
+-- One-time enrolment codes: a public selector and the hash of the secret;
+-- region_ids are the ids, one behind the other, of regions that the device may work
+-- in beyond the facility's.
 CREATE TABLE enrolment(
     selector TEXT NOT NULL PRIMARY KEY,
     secret_hash BLOB NOT NULL,
@@ -149,7 +179,8 @@ CREATE TABLE enrolment(
     admin INTEGER NOT NULL,
     expires_at_ms INTEGER NOT NULL,
     tries_left INTEGER NOT NULL,
-    used_by BLOB NOT NULL DEFAULT x''
+    used_by BLOB NOT NULL DEFAULT x'',
+    region_ids BLOB NOT NULL DEFAULT x''
 ) WITHOUT ROWID;
 
 INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest)

@@ -59,7 +59,8 @@ struct stub_stream {
     void (*on_bytes)(void *context, rpc_call *call, struct rpc_bytes message);
     void (*on_half_close)(void *context, rpc_call *call);
     void (*on_writable)(void *context, rpc_call *call);
-    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status);
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
 };
 
 /* Server: opens a call (rpc_method.on_open). The stream is copied; its context

@@ -39,7 +39,8 @@ struct test_v1_echo_handlers {
         void (*on_request_bytes)(void *context, rpc_call *call, struct rpc_bytes request);
         void (*on_half_close)(void *context, rpc_call *call);
         void (*on_writable)(void *context, rpc_call *call);
-        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status);
+        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                         struct rpc_metadata_list trailers);
     } chat;
 };
 
@@ -74,8 +75,9 @@ struct test_v1_echo_client_chat_events {
     /* When set, it is called instead of on_response, with the bytes that came. */
     void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes response);
     void (*on_writable)(void *context, rpc_call *call);
-    /* The call is over, once; it is gone after the return. */
-    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status);
+    /* The call is over, once, with the server's trailing metadata; it is gone after the return. */
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
 };
 
 /* Starts a call. The events live as long as it. timeout_ms is from now; 0: no deadline. NULL: no
@@ -119,7 +121,8 @@ struct test_v1_appointment_reminder_service_handlers {
         void (*on_request_bytes)(void *context, rpc_call *call, struct rpc_bytes request);
         void (*on_half_close)(void *context, rpc_call *call);
         void (*on_writable)(void *context, rpc_call *call);
-        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status);
+        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                         struct rpc_metadata_list trailers);
     } follow_appointments;
 };
 
@@ -161,8 +164,9 @@ struct test_v1_appointment_reminder_service_client_follow_appointments_events {
     /* When set, it is called instead of on_response, with the bytes that came. */
     void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes response);
     void (*on_writable)(void *context, rpc_call *call);
-    /* The call is over, once; it is gone after the return. */
-    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status);
+    /* The call is over, once, with the server's trailing metadata; it is gone after the return. */
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
 };
 
 /* Starts a call. The events live as long as it. timeout_ms is from now; 0: no deadline. NULL: no

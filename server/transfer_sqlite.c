@@ -3,8 +3,8 @@
  * The SQLite side of a copy. The write lock is held from the start: a server on the
  * file cannot go on while it is copied.
  */
-#include "copy.h"
 #include "sqlite_conn.h"
+#include "transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,11 +12,11 @@
 enum { SQL_LEN = 4096 };
 
 struct sqlite_side {
-    struct copy_side base;
+    struct transfer_side base;
     struct sqlite_conn conn;
     sqlite3_stmt *statement; /* of the table that is under way */
-    const struct copy_table *table;
-    uint8_t numbers[COPY_COLUMNS_MAX][8]; /* of the row that was read */
+    const struct transfer_table *table;
+    uint8_t numbers[TRANSFER_COLUMNS_MAX][8]; /* of the row that was read */
 };
 
 static struct rpc_status failed(struct sqlite_side *side, const char *what)
@@ -42,27 +42,27 @@ static struct rpc_status prepare(struct sqlite_side *side, const char *sql)
 
 /* ---- Reading ------------------------------------------------------------------- */
 
-static struct rpc_status read_begin(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status read_begin(struct transfer_side *base, const struct transfer_table *table)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
     char columns[SQL_LEN], sql[SQL_LEN + 100];
 
     side->table = table;
-    copy_column_list(table, columns, sizeof columns);
+    transfer_column_list(table, columns, sizeof columns);
     snprintf(sql, sizeof sql, "SELECT %s FROM %s", columns, table->name);
     return prepare(side, sql);
 }
 
-static size_t number_len(enum copy_type type)
+static size_t number_len(enum transfer_type type)
 {
-    return type == COPY_BIGINT ? 8 : type == COPY_INT ? 4 : 1;
+    return type == TRANSFER_BIGINT ? 8 : type == TRANSFER_INT ? 4 : 1;
 }
 
 static struct rpc_bytes read_cell(struct sqlite_side *side, int column)
 {
-    enum copy_type type = side->table->columns[column].type;
+    enum transfer_type type = side->table->columns[column].type;
 
-    if (type == COPY_UUID || type == COPY_BYTES || type == COPY_TEXT)
+    if (type == TRANSFER_UUID || type == TRANSFER_BYTES || type == TRANSFER_TEXT)
         return sqlite_column_view(side->statement, column);
     uint64_t value = sqlite_column_u64(side->statement, column);
     size_t len = number_len(type);
@@ -71,7 +71,8 @@ static struct rpc_bytes read_cell(struct sqlite_side *side, int column)
     return rpc_bytes_view(side->numbers[column], len);
 }
 
-static struct rpc_status read_row(struct copy_side *base, struct copy_row *row_out, bool *more_out)
+static struct rpc_status read_row(struct transfer_side *base, struct transfer_row *row_out,
+                                  bool *more_out)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
     int code = sqlite3_step(side->statement);
@@ -86,7 +87,7 @@ static struct rpc_status read_row(struct copy_side *base, struct copy_row *row_o
 
 /* ---- Writing ------------------------------------------------------------------- */
 
-static struct rpc_status check_empty(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status check_empty(struct transfer_side *base, const struct transfer_table *table)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
     char sql[SQL_LEN];
@@ -105,13 +106,13 @@ static struct rpc_status check_empty(struct copy_side *base, const struct copy_t
     return status;
 }
 
-static struct rpc_status write_begin(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status write_begin(struct transfer_side *base, const struct transfer_table *table)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
     char columns[SQL_LEN], sql[2 * SQL_LEN];
 
     side->table = table;
-    copy_column_list(table, columns, sizeof columns);
+    transfer_column_list(table, columns, sizeof columns);
     int len = snprintf(sql, sizeof sql, "INSERT INTO %s(%s) VALUES (?", table->name, columns);
     for (size_t i = 1; i < table->column_count; i++)
         len += snprintf(sql + len, sizeof sql - (size_t)len, ", ?");
@@ -121,16 +122,16 @@ static struct rpc_status write_begin(struct copy_side *base, const struct copy_t
 
 static void write_cell(struct sqlite_side *side, int column, struct rpc_bytes cell)
 {
-    enum copy_type type = side->table->columns[column].type;
+    enum transfer_type type = side->table->columns[column].type;
     int at = column + 1;
     /* Sign-extended from its width. */
     uint64_t value = cell.len > 0 && cell.data[0] >= 0x80 ? UINT64_MAX : 0;
 
-    if (type == COPY_UUID || type == COPY_BYTES) {
+    if (type == TRANSFER_UUID || type == TRANSFER_BYTES) {
         sqlite_bind_bytes(side->statement, at, cell.data, cell.len);
         return;
     }
-    if (type == COPY_TEXT) {
+    if (type == TRANSFER_TEXT) {
         sqlite3_bind_text(side->statement, at, (const char *)cell.data, (int)cell.len,
                           SQLITE_STATIC);
         return;
@@ -140,7 +141,7 @@ static void write_cell(struct sqlite_side *side, int column, struct rpc_bytes ce
     sqlite_bind_u64(side->statement, at, value);
 }
 
-static struct rpc_status write_row(struct copy_side *base, const struct copy_row *row)
+static struct rpc_status write_row(struct transfer_side *base, const struct transfer_row *row)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
 
@@ -151,7 +152,7 @@ static struct rpc_status write_row(struct copy_side *base, const struct copy_row
     return code == SQLITE_OK ? rpc_status_ok() : failed(side, "write");
 }
 
-static struct rpc_status write_end(struct copy_side *base)
+static struct rpc_status write_end(struct transfer_side *base)
 {
     (void)base;
     return rpc_status_ok();
@@ -159,7 +160,7 @@ static struct rpc_status write_end(struct copy_side *base)
 
 /* ---- The transaction ----------------------------------------------------------- */
 
-static struct rpc_status commit(struct copy_side *base)
+static struct rpc_status commit(struct transfer_side *base)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
 
@@ -169,7 +170,7 @@ static struct rpc_status commit(struct copy_side *base)
     return code == SQLITE_OK ? rpc_status_ok() : failed(side, "commit");
 }
 
-static void close_side(struct copy_side *base)
+static void close_side(struct transfer_side *base)
 {
     struct sqlite_side *side = (struct sqlite_side *)base;
 
@@ -178,7 +179,7 @@ static void close_side(struct copy_side *base)
     free(side);
 }
 
-static const struct copy_engine engine = {
+static const struct transfer_engine engine = {
     .commit = commit,
     .close = close_side,
     .read_begin = read_begin,
@@ -189,7 +190,7 @@ static const struct copy_engine engine = {
     .write_end = write_end,
 };
 
-struct rpc_status copy_sqlite_open(const char *file, struct copy_side **side_out)
+struct rpc_status transfer_sqlite_open(const char *file, struct transfer_side **side_out)
 {
     struct sqlite_side *side = calloc(1, sizeof *side);
 

@@ -2,8 +2,8 @@
  *
  * The PostgreSQL side of a copy: COPY in its binary form, both ways.
  */
-#include "copy.h"
 #include "store_postgres.h"
+#include "transfer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +11,9 @@
 enum { SQL_LEN = 4096, HEADER_LEN = 19, END_MARK = 0xffff };
 
 struct postgres_side {
-    struct copy_side base;
+    struct transfer_side base;
     struct postgres_conn conn;
-    const struct copy_table *table; /* that is under way */
+    const struct transfer_table *table; /* that is under way */
     bool header_read;
     char *received;            /* by libpq: what the row's cells are views of */
     struct rpc_buffer encoded; /* the row that is sent */
@@ -38,14 +38,14 @@ static struct rpc_status run(struct postgres_side *side, const char *sql)
 
 /* ---- Tables -------------------------------------------------------------------- */
 
-static bool type_of(const char *name, enum copy_type *type_out)
+static bool type_of(const char *name, enum transfer_type *type_out)
 {
     static const struct {
         const char *name;
-        enum copy_type type;
+        enum transfer_type type;
     } types[] = {
-        {"uuid", COPY_UUID},     {"bytea", COPY_BYTES}, {"text", COPY_TEXT},
-        {"bigint", COPY_BIGINT}, {"integer", COPY_INT}, {"boolean", COPY_BOOL},
+        {"uuid", TRANSFER_UUID},     {"bytea", TRANSFER_BYTES}, {"text", TRANSFER_TEXT},
+        {"bigint", TRANSFER_BIGINT}, {"integer", TRANSFER_INT}, {"boolean", TRANSFER_BOOL},
     };
 
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
@@ -56,36 +56,36 @@ static bool type_of(const char *name, enum copy_type *type_out)
     return false;
 }
 
-static bool add_column(struct copy_table *table, const char *name, const char *type)
+static bool add_column(struct transfer_table *table, const char *name, const char *type)
 {
-    if (table->column_count == COPY_COLUMNS_MAX)
+    if (table->column_count == TRANSFER_COLUMNS_MAX)
         return false;
-    struct copy_column *column = &table->columns[table->column_count++];
+    struct transfer_column *column = &table->columns[table->column_count++];
     snprintf(column->name, sizeof column->name, "%s", name);
     return type_of(type, &column->type);
 }
 
 /* A row of the catalogue, tables together. */
-static bool add_from_row(PGresult *result, int row, struct copy_table *tables, size_t *count)
+static bool add_from_row(PGresult *result, int row, struct transfer_table *tables, size_t *count)
 {
     const char *name = PQgetvalue(result, row, 0), *column = PQgetvalue(result, row, 1);
     bool again = *count > 0 && strcmp(tables[*count - 1].name, name) == 0;
 
     if (!again) {
-        if (*count == COPY_TABLES_MAX)
+        if (*count == TRANSFER_TABLES_MAX)
             return false;
-        tables[*count] = (struct copy_table){0};
+        tables[*count] = (struct transfer_table){0};
         snprintf(tables[*count].name, sizeof tables[*count].name, "%s", name);
         ++*count;
     }
-    struct copy_table *table = &tables[*count - 1];
+    struct transfer_table *table = &tables[*count - 1];
     if (strcmp(name, family) == 0 && strcmp(column, "region_ids") == 0)
         return add_column(table, "region_id", "uuid");
     return add_column(table, column, PQgetvalue(result, row, 2));
 }
 
-struct rpc_status copy_postgres_tables(struct copy_side *base, struct copy_table *tables,
-                                       size_t *count_out)
+struct rpc_status transfer_postgres_tables(struct transfer_side *base,
+                                           struct transfer_table *tables, size_t *count_out)
 {
     struct postgres_side *side = (struct postgres_side *)base;
     size_t count = 0;
@@ -138,14 +138,14 @@ static struct rpc_status end_copy(struct postgres_side *side)
     return good ? rpc_status_ok() : failed(side, "copy");
 }
 
-static struct rpc_status read_begin(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status read_begin(struct transfer_side *base, const struct transfer_table *table)
 {
     struct postgres_side *side = (struct postgres_side *)base;
     char columns[SQL_LEN], sql[SQL_LEN + 100];
 
     side->table = table;
     side->header_read = false;
-    copy_column_list(table, columns, sizeof columns);
+    transfer_column_list(table, columns, sizeof columns);
     snprintf(sql, sizeof sql,
              strcmp(table->name, family) == 0
                  ? "COPY (SELECT %s FROM %s, unnest(region_ids) r(region_id)) TO STDOUT"
@@ -165,7 +165,8 @@ static uint32_t take_number(const uint8_t *bytes, size_t len)
 }
 
 /* False: the bytes are not a row of the table. */
-static bool parse_row(const struct copy_table *table, struct rpc_bytes bytes, struct copy_row *row)
+static bool parse_row(const struct transfer_table *table, struct rpc_bytes bytes,
+                      struct transfer_row *row)
 {
     size_t at = 2;
 
@@ -182,7 +183,8 @@ static bool parse_row(const struct copy_table *table, struct rpc_bytes bytes, st
     return at == bytes.len;
 }
 
-static struct rpc_status read_row(struct copy_side *base, struct copy_row *row_out, bool *more_out)
+static struct rpc_status read_row(struct transfer_side *base, struct transfer_row *row_out,
+                                  bool *more_out)
 {
     struct postgres_side *side = (struct postgres_side *)base;
 
@@ -217,7 +219,7 @@ static struct rpc_status read_row(struct copy_side *base, struct copy_row *row_o
 
 /* ---- Writing ------------------------------------------------------------------- */
 
-static struct rpc_status check_empty(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status check_empty(struct transfer_side *base, const struct transfer_table *table)
 {
     struct postgres_side *side = (struct postgres_side *)base;
     char sql[SQL_LEN];
@@ -241,7 +243,7 @@ static struct rpc_status check_empty(struct copy_side *base, const struct copy_t
                : failed(side, "look into");
 }
 
-static struct rpc_status write_begin(struct copy_side *base, const struct copy_table *table)
+static struct rpc_status write_begin(struct transfer_side *base, const struct transfer_table *table)
 {
     static const uint8_t header[HEADER_LEN] = "PGCOPY\n\377\r\n";
     struct postgres_side *side = (struct postgres_side *)base;
@@ -250,7 +252,7 @@ static struct rpc_status write_begin(struct copy_side *base, const struct copy_t
     struct rpc_status status = rpc_status_ok();
 
     side->table = table;
-    copy_column_list(table, columns, sizeof columns);
+    transfer_column_list(table, columns, sizeof columns);
     if (rows)
         status = run(side, "CREATE TEMPORARY TABLE copied_family(family_id uuid, region_id uuid)"
                            " ON COMMIT DROP");
@@ -272,7 +274,7 @@ static void put_number(struct rpc_buffer *buffer, uint32_t value, size_t len)
     rpc_buffer_append(buffer, bytes, len);
 }
 
-static struct rpc_status write_row(struct copy_side *base, const struct copy_row *row)
+static struct rpc_status write_row(struct transfer_side *base, const struct transfer_row *row)
 {
     struct postgres_side *side = (struct postgres_side *)base;
 
@@ -290,7 +292,7 @@ static struct rpc_status write_row(struct copy_side *base, const struct copy_row
                : failed(side, "write");
 }
 
-static struct rpc_status write_end(struct copy_side *base)
+static struct rpc_status write_end(struct transfer_side *base)
 {
     struct postgres_side *side = (struct postgres_side *)base;
 
@@ -306,7 +308,7 @@ static struct rpc_status write_end(struct copy_side *base)
 
 /* ---- The transaction ----------------------------------------------------------- */
 
-static struct rpc_status commit(struct copy_side *base)
+static struct rpc_status commit(struct transfer_side *base)
 {
     struct postgres_side *side = (struct postgres_side *)base;
 
@@ -314,7 +316,7 @@ static struct rpc_status commit(struct copy_side *base)
     return run(side, "COMMIT");
 }
 
-static void close_side(struct copy_side *base)
+static void close_side(struct transfer_side *base)
 {
     struct postgres_side *side = (struct postgres_side *)base;
 
@@ -324,7 +326,7 @@ static void close_side(struct copy_side *base)
     free(side);
 }
 
-static const struct copy_engine engine = {
+static const struct transfer_engine engine = {
     .commit = commit,
     .close = close_side,
     .read_begin = read_begin,
@@ -344,7 +346,7 @@ static struct rpc_status begin(struct postgres_side *side)
                      "BEGIN ISOLATION LEVEL REPEATABLE READ");
 }
 
-struct rpc_status copy_postgres_open(const char *conninfo, struct copy_side **side_out)
+struct rpc_status transfer_postgres_open(const char *conninfo, struct transfer_side **side_out)
 {
     struct postgres_side *side = calloc(1, sizeof *side);
 

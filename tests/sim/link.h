@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One connection of a phone: the real gRPC runtime at both ends, plaintext, with
+ * the bytes under way in two lines between them. They move as the world says, any
+ * number at a time; either end may be gone while bytes still wait for the other.
+ */
+#ifndef OUTPOST_TESTS_SIM_LINK_H
+#define OUTPOST_TESTS_SIM_LINK_H
+
+#include "device_half.h"
+#include "ledger.h"
+#include "server_end.h"
+
+#include "outpost/rpc.h"
+
+enum { LINK_BYTES_MAX = 64 * 1024 * 1024 };
+
+struct link_event {
+    void (*sent)(void *context, struct rpc_bytes message);     /* by the device */
+    void (*received)(void *context, struct rpc_bytes message); /* by the device, before it acts */
+    void *context;
+};
+
+struct link {
+    struct device_half *device; /* NULL: that end is gone */
+    struct server_end *server;
+    struct ledger *ledger;
+    struct ledger_stream stream_ledger;
+    struct record_uuid device_id;
+    struct link_event events;
+    rpc_conn *client, *host; /* NULL: that end is gone */
+    rpc_call *call, *served; /* NULL: not open, or over */
+    struct stream *stream;
+    struct rpc_method method;
+    struct rpc_buffer up, down; /* bytes under way */
+    bool over;                  /* the device's call has ended */
+    struct rpc_status ended;    /* how */
+};
+
+/* Connects, and begins the call; the session of the device has begun. NULL: no
+ * memory. */
+struct link *link_new(struct device_half *device, struct server_end *server, struct ledger *ledger,
+                      const struct record_uuid *device_id, const struct record_uuid *region_id,
+                      const struct link_event *events);
+void link_free(struct link *link);
+
+/* Moves up to len bytes; false: there were none. What comes out at the other side
+ * follows at once. */
+bool link_carry_up(struct link *link, size_t len);
+bool link_carry_down(struct link *link, size_t len);
+/* Takes what the server's end has to say since the store was stepped. */
+void link_collect(struct link *link);
+
+/* The device's end is gone, as by a lost network: it has noticed, the other end has
+ * not, and takes what is still under way. */
+void link_cut(struct link *link);
+/* The server's process is gone. */
+void link_server_gone(struct link *link);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The simulator's command line: see README.md beside it and `sim_test --help`.
+ */
+#include "sim.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct command {
+    struct sim_options options;
+    uint64_t seeds, first_seed;
+    size_t steps;
+};
+
+static const char usage[] =
+    "usage: sim_test [--seeds N] [--first-seed S] [--faults LETTERS] [--steps N]\n"
+    "       sim_test --seed N [-v] [--faults LETTERS] [--steps N]\n"
+    "faults, all when not said:\n";
+
+static bool parse_faults(const char *letters, unsigned *faults_out)
+{
+    static const char known[] = {
+#define X(letter, name, what) letter,
+        SIM_FAULTS(X)
+#undef X
+    };
+    unsigned faults = 0;
+
+    for (; *letters != '\0'; letters++) {
+        const char *found = memchr(known, *letters, sizeof known);
+        if (found == NULL)
+            return false;
+        faults |= 1u << (found - known);
+    }
+    *faults_out = faults;
+    return true;
+}
+
+static void faults_text(unsigned faults, char text_out[32])
+{
+    static const char known[] = {
+#define X(letter, name, what) letter,
+        SIM_FAULTS(X)
+#undef X
+    };
+    size_t at = 0;
+
+    for (size_t i = 0; i < sizeof known; i++)
+        if ((faults & 1u << i) != 0)
+            text_out[at++] = known[i];
+    text_out[at] = '\0';
+}
+
+static bool run_world(struct sim *sim, const struct sim_options *options, size_t step_count)
+{
+    static struct sim_step steps[SIM_STEPS_MAX];
+
+    sim_begin(sim, options);
+    sim_draw_steps(options, step_count, steps);
+    for (size_t i = 0; i < step_count; i++)
+        sim_step(sim, &steps[i]);
+    sim_finish(sim);
+    return sim->failure_count == 0;
+}
+
+/* Of this process: others on the machine do not count. */
+static double seconds_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int campaign(struct sim *sim, const struct command *command)
+{
+    struct sim_options options = command->options;
+    uint64_t bad = 0, alarms = 0;
+    double began = seconds_now();
+    char faults[32];
+
+    faults_text(options.faults, faults);
+    for (uint64_t i = 0; i < command->seeds; i++) {
+        options.seed = command->first_seed + i;
+        if (!run_world(sim, &options, command->steps)) {
+            bad++;
+            printf("seed %" PRIu64 ": %s\n  replay: ci/sim --seed %" PRIu64
+                   " --faults %s --steps %zu -v\n",
+                   options.seed, sim->failures[0], options.seed, faults, command->steps);
+        }
+        alarms += sim->alarms;
+    }
+    printf("%" PRIu64 " seeds from %" PRIu64
+           ", faults %s, %zu steps: %.1f seeds a second of one core\n",
+           command->seeds, command->first_seed, faults, command->steps,
+           (double)command->seeds / (seconds_now() - began));
+    printf("sim: %" PRIu64 " bad of %" PRIu64 " seeds, %" PRIu64 " digest alarms: %s\n", bad,
+           command->seeds, alarms, bad == 0 ? "ok" : "FAILED");
+    return bad == 0 ? 0 : 1;
+}
+
+static bool parse(int count, char **words, struct command *command)
+{
+    static const struct option known[] = {
+        {"seeds", required_argument, NULL, 'n'}, {"first-seed", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'o'},  {"faults", required_argument, NULL, 'f'},
+        {"steps", required_argument, NULL, 't'}, {0},
+    };
+    int option;
+
+    while ((option = getopt_long(count, words, "v", known, NULL)) != -1) {
+        switch (option) {
+        case 'n':
+            command->seeds = strtoull(optarg, NULL, 10);
+            break;
+        case 'o':
+            command->seeds = 1;
+            command->first_seed = strtoull(optarg, NULL, 10);
+            break;
+        case 's':
+            command->first_seed = strtoull(optarg, NULL, 10);
+            break;
+        case 't':
+            command->steps = strtoull(optarg, NULL, 10);
+            break;
+        case 'v':
+            command->options.verbose = true;
+            break;
+        case 'f':
+            if (!parse_faults(optarg, &command->options.faults))
+                return false;
+            break;
+        default:
+            return false;
+        }
+    }
+    return optind == count && command->steps <= SIM_STEPS_MAX;
+}
+
+int main(int count, char **words)
+{
+    struct command command = {
+        .options = {.faults = (1u << SIM_FAULT_COUNT) - 1},
+        .seeds = 200,
+        .first_seed = 1,
+        .steps = 120,
+    };
+    static struct sim sim;
+
+    if (!parse(count, words, &command)) {
+        fputs(usage, stderr);
+        return 64;
+    }
+    if (!sim_init(&sim)) {
+        fputs("sim: the templates cannot be made\n", stderr);
+        return 70;
+    }
+    int code = campaign(&sim, &command);
+    sim_deinit(&sim);
+    return code;
+}

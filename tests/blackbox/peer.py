@@ -128,6 +128,10 @@ class Outpostd:
         return subprocess.run(["sqlite3", "-cmd", ".timeout 10000", f"{self.data}/outpost.db", text],
                               capture_output=True, text=True, check=True).stdout.strip()
 
+    def id_literal(self, id):
+        """An id, of 16 bytes, in SQL for the engine."""
+        return f"x'{id.hex()}'" if self.on_sqlite else f"'{id.hex()}'::uuid"
+
     def backup(self):
         """What the store holds now, for put_back; the server is stopped."""
         if self.on_sqlite:

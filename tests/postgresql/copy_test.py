@@ -34,7 +34,8 @@ class Copy(unittest.TestCase):
         self.target = f"{DATABASE}?options=-csearch_path%3D{self.schema}"
         self.server = Outpostd()
         self.facility = self.server.add_facility("One", self.server.add_region("North"))
-        self.far = self.server.add_facility("Two", self.server.add_region("South"))
+        self.south = self.server.add_region("South")
+        self.far = self.server.add_facility("Two", self.south)
         self.server.start()
         self.device = Device(self.server, self.facility)
         self.peer = Peer(self.server, self.facility)
@@ -63,6 +64,7 @@ class Copy(unittest.TestCase):
         base = other.records[(mover.id, "patient", mover.id)]
         other.sync([mutation("patient", mover.id, mover.id, base=base, clear=["assigned_facility_id"])])
         self.server.run("device", "set", "--all", "push_batch=77")
+        self.server.run("device", "allow", self.device.status()["device_id"], "--region", self.south)
         self.code = self.server.code(self.facility)
         self.peer.sync()
         self.device.sync()

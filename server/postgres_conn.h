@@ -109,6 +109,10 @@ enum postgres_code postgres_exchange(struct postgres_conn *conn);
  * transaction, if any. */
 void postgres_rollback(struct postgres_conn *conn);
 
+/* ---- Cells: postgres_cells.c ------------------------------------------------------ */
+
+void postgres_big_endian(uint64_t value, size_t len, uint8_t *bytes_out);
+
 /* ---- Arrays as parameters -------------------------------------------------------- */
 
 enum postgres_type {
@@ -136,7 +140,7 @@ void postgres_put_array(struct postgres_conn *conn, struct postgres_array *array
 
 /* ---- Results ---------------------------------------------------------------------- */
 
-/* Lives until the next exchange is begun. */
+/* Lives until the next exchange is begun; in postgres_conn.c. */
 const PGresult *postgres_result(const struct postgres_conn *conn, size_t query);
 
 /* Rows that the query gave, or changed. */

@@ -217,42 +217,12 @@ static enum postgres_code run_tries(struct worker *worker,
 
 /* ---- Pushes -------------------------------------------------------------------- */
 
-struct push_group {
-    struct store_push *pushes[POSTGRES_GROUP_MAX];
-    size_t count;
-    struct postgres_locks locks; /* as wide as the last try needed */
-};
-
-static struct store_place place_in(struct push_set *set, const struct record_uuid *region_id)
-{
-    bool added = false;
-    const struct push_region *region = push_set_region(set, region_id, &added);
-    struct store_place place = {0};
-
-    if (region != NULL) {
-        place.seq = region->last_seq;
-        memcpy(place.hash, region->last_hash, STORE_HASH_LEN);
-    }
-    return place;
-}
-
 static enum postgres_code run_group(struct worker *worker, void *job)
 {
-    struct push_group *group = job;
-    struct push_set set;
-
-    push_set_init(&set, &worker->store->options.roles, worker->hasher);
-    enum postgres_code code =
-        postgres_push(&worker->conn, &set, group->pushes, group->count, &group->locks);
-    for (size_t i = 0; i < group->count && code == POSTGRES_OK; i++) {
-        group->pushes[i]->head_global = place_in(&set, &scope_global_region);
-        group->pushes[i]->head_region = place_in(&set, &group->pushes[i]->region_id);
-    }
-    push_set_deinit(&set);
-    return code;
+    return postgres_run_group(&worker->conn, &worker->store->options.roles, worker->hasher, job);
 }
 
-static enum postgres_code run_pushes(struct worker *worker, struct push_group *group)
+static enum postgres_code run_pushes(struct worker *worker, struct postgres_group *group)
 {
     enum postgres_code code = run_tries(worker, run_group, group);
     struct rpc_status status = postgres_conn_status(&worker->conn, code);
@@ -263,13 +233,13 @@ static enum postgres_code run_pushes(struct worker *worker, struct push_group *g
 }
 
 /* R10: one that must fail is redone without, never with the others. */
-static void run_region(struct worker *worker, struct push_group *group)
+static void run_region(struct worker *worker, struct postgres_group *group)
 {
     enum postgres_code code = run_pushes(worker, group);
 
     if (code != POSTGRES_OK && code != POSTGRES_LOST && group->count > 1)
         for (size_t i = 0; i < group->count; i++) {
-            struct push_group alone = {.pushes = {group->pushes[i]}, .count = 1};
+            struct postgres_group alone = {.pushes = {group->pushes[i]}, .count = 1};
             run_pushes(worker, &alone);
         }
     struct store_request *requests[POSTGRES_GROUP_MAX];
@@ -280,11 +250,11 @@ static void run_region(struct worker *worker, struct push_group *group)
 
 /* What waits for the region, as much as a transaction holds. Under the mutex. */
 static void take_group(struct postgres_store *self, struct region_queue *region,
-                       struct push_group *group)
+                       struct postgres_group *group)
 {
     size_t mutations = 0;
 
-    *group = (struct push_group){.count = 0};
+    *group = (struct postgres_group){.count = 0};
     while (group->count < POSTGRES_GROUP_MAX && mutations < STORE_TRANSACTION_MUTATIONS_MAX) {
         struct store_push *push = (struct store_push *)store_queue_take(&region->pushes);
         if (push == NULL)
@@ -297,99 +267,9 @@ static void take_group(struct postgres_store *self, struct region_queue *region,
 
 /* ---- Everything else ------------------------------------------------------------- */
 
-static bool is_write(enum store_kind kind)
-{
-    switch (kind) {
-    case STORE_CAUGHT_UP:
-    case STORE_ENROL:
-    case STORE_RECERTIFY:
-    case STORE_CODE_ADD:
-    case STORE_DEVICE_CHANGE:
-    case STORE_SETTING_SET:
-    case STORE_QUARANTINE_RETRY:
-    case STORE_QUARANTINE_DISCARD:
-    case STORE_CONFLICT_RESOLVE:
-    case STORE_DEVICE_ADD:
-        return true;
-    default:
-        return false;
-    }
-}
-
-static enum postgres_code run_write(struct worker *worker, struct store_request *request)
-{
-    const struct scope_roles *roles = &worker->store->options.roles;
-    struct postgres_conn *conn = &worker->conn;
-
-    switch (request->kind) {
-    case STORE_CAUGHT_UP:
-        return postgres_caught_up(conn, (struct store_caught_up *)request);
-    case STORE_ENROL:
-        return postgres_enrol(conn, roles, (struct store_enrol *)request);
-    case STORE_RECERTIFY:
-        return postgres_recertify(conn, (struct store_recertify *)request);
-    case STORE_CODE_ADD:
-        return postgres_code_add(conn, roles, (struct store_code_add *)request);
-    case STORE_DEVICE_ADD:
-        return postgres_device_add(conn, (struct store_device_add *)request);
-    case STORE_DEVICE_CHANGE:
-        return postgres_device_change(conn, roles, (struct store_device_change *)request);
-    case STORE_SETTING_SET:
-        return postgres_setting_set(conn, roles, (struct store_setting_set *)request);
-    case STORE_QUARANTINE_DISCARD:
-        return postgres_quarantine_discard(conn, (struct store_quarantine_discard *)request);
-    case STORE_CONFLICT_RESOLVE:
-        return postgres_conflict_resolve(conn, (struct store_conflict_resolve *)request);
-    default:
-        return POSTGRES_FAILED;
-    }
-}
-
-static enum postgres_code run_read(struct worker *worker, struct store_request *request)
-{
-    const struct scope_roles *roles = &worker->store->options.roles;
-    struct postgres_conn *conn = &worker->conn;
-
-    switch (request->kind) {
-    case STORE_HELLO:
-        return postgres_read_hello(conn, roles, (struct store_hello *)request);
-    case STORE_PAGE:
-        return postgres_read_page(conn, roles, (struct store_page *)request);
-    case STORE_HEADS:
-        return postgres_read_heads(conn, (struct store_heads *)request);
-    case STORE_REFUSED:
-        return postgres_read_refused(conn, (struct store_refused *)request);
-    case STORE_RECORD_GET:
-        return postgres_read_record(conn, (struct store_record_get *)request);
-    case STORE_LOG_LIST:
-        return postgres_read_log(conn, (struct store_log_list *)request);
-    case STORE_QUARANTINE_LIST:
-        return postgres_quarantine_list(conn, (struct store_quarantine_list *)request);
-    case STORE_CONFLICT_LIST:
-        return postgres_conflict_list(conn, (struct store_conflict_list *)request);
-    case STORE_DEVICE_LIST:
-        return postgres_device_list(conn, (struct store_device_list *)request);
-    case STORE_DEVICE_GET:
-        return postgres_device_get(conn, (struct store_device_get *)request);
-    default:
-        return POSTGRES_FAILED;
-    }
-}
-
-/* A retried quarantine entry is a push and begins its own transactions. */
 static enum postgres_code run_other(struct worker *worker, void *job)
 {
-    struct store_request *request = job;
-    struct postgres_conn *conn = &worker->conn;
-
-    if (request->kind == STORE_QUARANTINE_RETRY)
-        return postgres_quarantine_retry(conn, &worker->store->options.roles, worker->hasher,
-                                         (struct store_quarantine_retry *)request);
-    postgres_send(conn,
-                  worker->writes ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-    enum postgres_code code =
-        worker->writes ? run_write(worker, request) : run_read(worker, request);
-    return code == POSTGRES_OK ? postgres_exec(conn, "COMMIT") : code;
+    return postgres_run_request(&worker->conn, &worker->store->options.roles, worker->hasher, job);
 }
 
 static void run_one(struct worker *worker, struct store_request *request)
@@ -457,7 +337,7 @@ static void *writer_main(void *context)
 {
     struct worker *worker = context;
     struct postgres_store *self = worker->store;
-    struct push_group group;
+    struct postgres_group group;
 
     for (;;) {
         find_database(worker);
@@ -512,7 +392,7 @@ static void postgres_submit(struct store *base, struct store_request *request)
         taken = false;
     } else if (request->kind == STORE_PUSH) {
         taken = put_push(self, (struct store_push *)request);
-    } else if (is_write(request->kind)) {
+    } else if (postgres_run_is_write(request->kind)) {
         store_queue_put(&self->writes, request);
         pthread_cond_signal(&self->writes_wait);
     } else {

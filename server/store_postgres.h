@@ -31,10 +31,43 @@ struct postgres_locks {
     struct record_uuid regions[POSTGRES_LOCKS_MAX];
 };
 
-/* store_postgres_load.c: the set of a push, under locks (R10). ABSENT: it must be
- * begun anew, with a new set, by the locks that are wider now. */
+/* store_postgres_run.c: one try. Status and results are in the requests but for the
+ * outcome, which is given back. */
+struct postgres_group {
+    struct store_push *pushes[POSTGRES_GROUP_MAX];
+    size_t count;
+    struct postgres_locks locks; /* as wide as the last try needed */
+};
+
+bool postgres_run_is_write(enum store_kind kind);
+enum postgres_code postgres_run_group(struct postgres_conn *conn, const struct scope_roles *roles,
+                                      struct record_hasher *hasher, struct postgres_group *group);
+enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct scope_roles *roles,
+                                        struct record_hasher *hasher,
+                                        struct store_request *request);
+
+/* store_postgres_locks.c. */
 /* False: no room. */
 bool postgres_locks_add(struct postgres_locks *locks, const struct record_uuid *region);
+/* The queries that lock, with those of an exchange of the caller's, and its results. */
+struct postgres_lock_queries {
+    size_t regions[POSTGRES_LOCKS_MAX];
+    size_t global_head; /* when the global region is not locked: only its head is told */
+};
+void postgres_locks_send(struct postgres_conn *conn, const struct postgres_locks *locks,
+                         struct postgres_lock_queries *queries);
+enum postgres_code postgres_locks_take(struct postgres_conn *conn, struct push_set *set,
+                                       const struct postgres_locks *locks,
+                                       const struct postgres_lock_queries *queries);
+/* Makes the counters of regions that nothing was written to yet, and commits them.
+ * ABSENT: there were some. What was read with no lock on them may be old by now, since
+ * another server may have made and used them meanwhile: all begins anew (R10). */
+enum postgres_code postgres_locks_make(struct postgres_conn *conn,
+                                       const struct postgres_locks *locks,
+                                       const struct postgres_lock_queries *queries);
+
+/* store_postgres_load.c: the set of a push, under locks (R10). ABSENT: it must be
+ * begun anew, with a new set, by the locks that are wider now. */
 /* Begins the transaction, and loads what all batches need. refusals: of their authors,
  * one for each batch; NULL: that is not asked. */
 enum postgres_code postgres_push_begin(struct postgres_conn *conn, struct push_set *set,

@@ -603,7 +603,7 @@ bool apply_unheld(struct store *store, const struct record_key *key, uint64_t *d
 
 /* A row that no server sent (its version is 0) and no trigger marked is somebody's work,
  * done behind the triggers' back: it is sent (I6). */
-static bool mark_unmarked(struct store *store, const struct record_key *key, bool *marked_out)
+static bool mark_unmarked(struct store *store, const struct record_key *key)
 {
     struct image row;
     int64_t generation;
@@ -611,8 +611,7 @@ static bool mark_unmarked(struct store *store, const struct record_key *key, boo
 
     image_init(&row);
     good = image_pending(store, key, &pending, &generation) && image_read_row(store, key, &row);
-    *marked_out = good && !pending && row.present && row.version == 0;
-    if (*marked_out) {
+    if (good && !pending && row.present && row.version == 0) {
         sqlite3_stmt *mark = store_statement(store, STORE_PENDING_PUT);
         if (row.stamp != 0)
             store_sum_remove(store, key, row.stamp);
@@ -629,12 +628,9 @@ static bool mark_unmarked(struct store *store, const struct record_key *key, boo
 static bool sweep(struct store *store, const struct record_key *key, uint64_t *dropped)
 {
     bool may_offer = store_class_of(key) == CLASS_FAMILY || store->admin;
-    bool marked;
 
-    if (!confirm(store, key) || !mark_unmarked(store, key, &marked))
+    if (!confirm(store, key) || !mark_unmarked(store, key))
         return false;
-    if (marked)
-        return true;
     if (store->offer_due && may_offer)
         return resend_offer_what_is_left(store, key);
     return apply_unheld(store, key, dropped);

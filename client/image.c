@@ -506,6 +506,18 @@ bool image_read_held(struct store *store, const struct record_key *key, struct i
     return found || image_read_base(store, key, image);
 }
 
+static bool unknown_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+{
+    struct image held;
+    bool good;
+
+    image_init(&held);
+    good = image_read_unknown(store, key, &held);
+    *stamp_out = good && held.present ? held.stamp : 0;
+    image_deinit(&held);
+    return good;
+}
+
 bool image_held_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
 {
     sqlite3_stmt *statement;
@@ -514,11 +526,15 @@ bool image_held_stamp(struct store *store, const struct record_key *key, uint64_
     enum store_step step;
 
     *stamp_out = 0;
+    if (store_table(store, key->type) == NULL)
+        return unknown_stamp(store, key, stamp_out);
     if (!image_pending(store, key, &pending, &generation))
         return false;
-    if (!pending)
+    bool unknown = store_table(store, key->type) == NULL;
+    if (!pending && !unknown)
         return read_head(store, key, TABLE_HEAD, &found, stamp_out);
-    statement = store_statement(store, STORE_HELD_GET);
+    /* What is offered of a type that this version does not know is held, too (R22). */
+    statement = store_statement(store, unknown ? STORE_UNKNOWN_GET : STORE_HELD_GET);
     store_bind_key(statement, key);
     step = store_step(store, statement);
     if (step == STORE_ROW) {
@@ -526,5 +542,5 @@ bool image_held_stamp(struct store *store, const struct record_key *key, uint64_
         sqlite3_reset(statement);
         return true;
     }
-    return step == STORE_DONE && read_head(store, key, BASE_HEAD, &found, stamp_out);
+    return step == STORE_DONE && (unknown || read_head(store, key, BASE_HEAD, &found, stamp_out));
 }

@@ -299,7 +299,7 @@ static bool take_caught_up(struct store *store, const Outpost__V1__CaughtUp *cau
 {
     return store_begin(store, STORE_FULL) && end_offers(store, &result->withdrawn) &&
            compare(store, caught_up, now_ms, recount, result) && store_save_sums(store) &&
-           trim_journal(store, now_ms) && note_checked(store, now_ms) &&
+           trim_journal(store, now_ms) && (store->offer_due || note_checked(store, now_ms)) &&
            (caught_up->cursor.len == 0 ||
             store_put_bytes(store, STORE_STATE_CURSOR_SET, bytes_of(&caught_up->cursor))) &&
            store_put_bytes(store, STORE_STATE_CAUGHT_UP_SET, bytes_of(&caught_up->next_token)) &&

@@ -396,6 +396,21 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
            aside_offer_all(store) && (!resend || resend_journal(store)) && store_commit(store);
 }
 
+/* What is answered in this session is known by its time (R21), which must be no
+ * earlier session's: clocks stand still and go back. */
+static bool name_session(struct sync_session *session)
+{
+    struct store *store = session->store;
+    sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_LAST_IN_SECOND);
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, session->options.now_ms);
+    if (store_step(store, statement) == STORE_ROW && sqlite3_column_int64(statement, 0) != 0)
+        session->options.now_ms = sqlite3_column_int64(statement, 0) + 1;
+    sqlite3_reset(statement);
+    return store_ok(store);
+}
+
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)
 {
     struct device_state news = {.accepts_zstd = welcome->accepts_zstd,
@@ -434,7 +449,8 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
     if (welcome->server_time_ms > 0)
         session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
-    return keep_welcome(session, &news) && note_loss(session, reset, welcome->resend_acknowledged);
+    return name_session(session) && keep_welcome(session, &news) &&
+           note_loss(session, reset, welcome->resend_acknowledged);
 }
 
 static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)

@@ -101,8 +101,8 @@ bool store_fail_sqlite(struct store *store, const char *doing)
 
 /* ---- Opening ------------------------------------------------------------------- */
 
-/* A database that is not Outpost's is somebody else's, and closed again without a byte
- * of it changed: not even its write-ahead log is emptied. */
+/* A database that is not Outpost's, and was not before it was wiped, is somebody else's, and closed
+ * again without a byte of it changed: not even its write-ahead log is emptied. */
 static bool refuse_foreign(struct store *store, const char *path)
 {
     sqlite3_stmt *statement = NULL;

@@ -125,6 +125,8 @@
     X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
     X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
                         " WHERE answered_at_ms = ?1")                                             \
+    X(JOURNAL_LAST_IN_SECOND, "SELECT coalesce(max(answered_at_ms), 0) FROM outpost_journal"      \
+                              " WHERE answered_at_ms >= ?1 AND answered_at_ms < ?1 + 1000")       \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
     X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
                  " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \

@@ -14,19 +14,16 @@
 #include "repair.h"
 #include "resend.h"
 #include "session.h"
+#include "sync_lock.h"
 #include "wipe_report.h"
 
 #include "outpost/v1/sync.rpc.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
     /* Calls of one sync that give a restored server what it lost, each at least one
@@ -46,7 +43,7 @@ enum {
 
 struct sync {
     struct outpost *outpost;
-    int lock; /* a descriptor, or -1 */
+    struct sync_lock lock;
     const struct outpost_sync_options *options;
     struct outpost_sync_result *result; /* of all streams before this one */
 
@@ -266,8 +263,6 @@ static bool cancelled(void *context)
     return false;
 }
 
-/* ---- The stream ---- */
-
 static struct rpc_status run_call(struct sync *sync)
 {
     static const struct outpost_v1_sync_service_client_sync_events events = {
@@ -291,35 +286,6 @@ static struct rpc_status run_call(struct sync *sync)
         return status;
     }
     return sync->closed && !rpc_ok(&sync->ended) ? sync->ended : status;
-}
-
-/* ---- One sync at a time ------------------------------------------------------------------------
- */
-
-/* Two syncs of one database would each be given a token, and the one kept last
- * need not be the one that the server renewed last: the device would be taken
- * for a copy of itself (R23). The lock is on a file of its own beside the
- * database, because closing the database's file once more would drop SQLite's
- * locks; it goes with the process, whatever ends that. */
-static bool lock_database(struct sync *sync)
-{
-    struct store *store = &sync->outpost->store;
-    const char *file = sqlite3_db_filename(store->db, "main");
-    char path[4096];
-
-    if (file == NULL || file[0] == '\0')
-        return true; /* in memory: nobody else has it */
-    if (snprintf(path, sizeof path, "%s-sync", file) >= (int)sizeof path)
-        return store_fail(store, OUTPOST_BAD_INPUT, "the database's path is too long");
-    sync->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (sync->lock < 0)
-        return store_fail(store, OUTPOST_IO, "cannot open %.200s: %s", path, strerror(errno));
-    if (flock(sync->lock, LOCK_EX | LOCK_NB) == 0)
-        return true;
-    if (errno != EWOULDBLOCK)
-        return store_fail(store, OUTPOST_IO, "cannot lock %.200s: %s", path, strerror(errno));
-    return store_fail(store, OUTPOST_TRY_LATER,
-                      "another sync of this database is running; try again later");
 }
 
 /* ---- One stream, and follow's many
@@ -390,11 +356,9 @@ static bool wait_between(struct sync *sync, int64_t wait_ms)
     static const struct timespec step = {.tv_nsec = WAIT_STEP_MS * 1000000};
     int64_t until_ms = device_ticks_ms() + wait_ms;
 
-    if (sync->lock >= 0)
-        flock(sync->lock, LOCK_UN);
+    sync_lock_release(&sync->lock);
     while (!is_cancelled(sync)) {
-        if (device_ticks_ms() >= until_ms &&
-            (sync->lock < 0 || flock(sync->lock, LOCK_EX | LOCK_NB) == 0))
+        if (device_ticks_ms() >= until_ms && sync_lock_take(&sync->lock))
             return true;
         nanosleep(&step, NULL);
     }
@@ -426,10 +390,9 @@ static struct outpost_status take_new_identity(struct sync *sync)
     struct outpost_status status;
     struct rpc_status ended;
 
-    sync->identities++;
-    sync->session = NULL;
     ended = recertify(&sync->outpost->store, cancelled, sync, &device_id);
     status = device_status(sync->outpost);
+    sync->identities += rpc_ok(&ended) || ended.code == RPC_FAILED_PRECONDITION;
     /* The server was restored meanwhile and takes this database for the device again. */
     if (status.code == OUTPOST_OK && ended.code == RPC_FAILED_PRECONDITION)
         return status;
@@ -448,6 +411,7 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
     uint32_t before = sync->result->caught_up_count;
     struct rpc_status ended = run_stream(sync);
     bool again = another_round(sync) || sync->edited;
+    bool copied;
 
     *status_out = device_status(sync->outpost);
     end_stream(sync);
@@ -457,11 +421,8 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
     }
     if (status_out->code != OUTPOST_OK)
         return false;
-    if (sync->copied && sync->identities < IDENTITIES_MAX) {
-        *status_out = take_new_identity(sync);
-        return status_out->code == OUTPOST_OK;
-    }
-    *status_out = device_status_of_call("sync", &ended);
+    copied = sync->copied && sync->identities < IDENTITIES_MAX;
+    *status_out = copied ? take_new_identity(sync) : device_status_of_call("sync", &ended);
     sync->result->retry_after_ms = sync->pushback_ms > 0 ? sync->pushback_ms : 0;
     if (status_out->code != OUTPOST_OK) {
         if (!wait_for_link(sync, status_out))
@@ -469,6 +430,8 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
         *status_out = (struct outpost_status){.code = OUTPOST_OK};
         return true;
     }
+    if (copied)
+        return true;
     sync->rounds = sync->edited || sync->paused ? 0 : sync->rounds + 1;
     if (!sync->paused)
         return again;
@@ -492,22 +455,21 @@ static bool is_wiping(struct outpost *device)
 struct outpost_status outpost_sync(outpost *device, const struct outpost_sync_options *options,
                                    struct outpost_sync_result *result_out)
 {
-    struct sync sync = {.outpost = device, .lock = -1, .options = options, .result = result_out};
+    struct sync sync = {.outpost = device, .options = options, .result = result_out};
     struct outpost_status status;
     struct rpc_status ended;
     bool locked;
 
     *result_out = (struct outpost_sync_result){0};
     sync.started_ms = device_ticks_ms();
-    locked = lock_database(&sync);
+    locked = sync_lock_open(&sync.lock, &device->store);
     (void)!(locked && wipe_allows(&device->store));
     status = device_status(device);
     while (status.code == OUTPOST_OK && run_once(&sync, &status))
         ;
     if (locked && is_wiping(device))
         status = wipe_run(device, options);
-    if (sync.lock >= 0)
-        close(sync.lock);
+    sync_lock_close(&sync.lock);
     if (status.code == OUTPOST_OK && !result_out->caught_up) {
         ended = rpc_status_make(RPC_UNAVAILABLE, "the server ended the stream too early");
         status = device_status_of_call("sync", &ended);

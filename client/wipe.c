@@ -14,6 +14,8 @@
  */
 #include "wipe.h"
 
+#include "sync_lock.h"
+
 #include "outpost/v1/sync.pb-c.h"
 #include "outpost/wipe.h"
 
@@ -23,7 +25,6 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <time.h>
-#include <unistd.h>
 
 static const char make_row[] =
     "CREATE TABLE outpost_wipe ("
@@ -317,16 +318,6 @@ static bool drop_tables(struct store *store)
     return store_ok(store);
 }
 
-void wipe_remove_lock_file(struct store *store)
-{
-    const char *file = sqlite3_db_filename(store->db, "main");
-    char path[4096];
-
-    if (file != NULL && file[0] != '\0' &&
-        snprintf(path, sizeof path, "%s-sync", file) < (int)sizeof path)
-        unlink(path);
-}
-
 bool wipe_finish(struct store *store)
 {
     bool good;
@@ -337,6 +328,6 @@ bool wipe_finish(struct store *store)
            empty_wal(store) && store_execute(store, "UPDATE outpost_wipe SET done = 1") &&
            empty_wal(store);
     if (good)
-        wipe_remove_lock_file(store);
+        sync_lock_remove_file(store);
     return good;
 }

@@ -38,9 +38,6 @@ STORE_MUST_USE bool wipe_take_order(struct store *store, struct rpc_bytes order,
  * transaction. */
 STORE_MUST_USE bool wipe_finish(struct store *store);
 
-/* FILE-sync, which a sync makes (sync.c), also one that only learns of the wipe. */
-void wipe_remove_lock_file(struct store *store);
-
 /* The report, signed by the key that is gone. */
 struct wipe_report {
     struct rpc_buffer ca_pem;

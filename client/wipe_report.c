@@ -4,6 +4,8 @@
  */
 #include "wipe_report.h"
 
+#include "sync_lock.h"
+
 #include "outpost/rpc_channel.h"
 #include "outpost/v1/enrolment.rpc.h"
 
@@ -105,7 +107,7 @@ struct outpost_status wipe_run(struct outpost *device, const struct outpost_sync
     if (wipe_load(store, &wipe) && wipe.done && !wipe.reported)
         report_done(device, &wipe, options);
     if (wipe.done)
-        wipe_remove_lock_file(store);
+        sync_lock_remove_file(store);
     (void)!wipe_allows(store);
     return device_status(device);
 }

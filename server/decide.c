@@ -52,6 +52,7 @@ struct decision {
 };
 
 static const struct push_outcome accepted = {PUSH_MERGED, PUSH_REASON_NONE, 0};
+static const struct push_outcome no_effect = {PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
 
 static struct push_outcome quarantined(enum push_reason reason, uint32_t field)
 {
@@ -390,6 +391,29 @@ static bool is_fast_forward(const struct decision *decision, uint64_t stamp_befo
            decision->record->version == version_before + 1;
 }
 
+/* Whether what a phone offers is a version that this record is known to have had. */
+static bool is_of_the_past(const struct decision *decision)
+{
+    const struct record_mutation *offer = decision->mutation;
+    const struct merge_record *present = &decision->set->work->present;
+    uint64_t stamp =
+        record_stamp(decision->set->hasher, offer->recovered_version, offer->deletes, offer->body);
+
+    return past_has(&present->past, present->version, present->stamp, offer->recovered_version,
+                    stamp);
+}
+
+/* R8, R22, I6: it has no effect, and what was written over since is not forgotten. */
+static struct push_outcome keep_what_lost(struct decision *decision)
+{
+    struct push_work *work = decision->set->work;
+
+    merge_lost(decision->type, &work->present, decision->mutation, &work->arriving, &work->merged);
+    if (!add_conflict(decision))
+        decision->set->failed = true;
+    return no_effect;
+}
+
 static struct push_outcome merge_item(struct decision *decision)
 {
     struct push_set *set = decision->set;
@@ -405,11 +429,11 @@ static struct push_outcome merge_item(struct decision *decision)
     if (!record_body_parse(mutation->body, &work->arriving))
         return quarantined(PUSH_REASON_MALFORMED, 0);
     if (mutation->recovered_version > 0 && version_before >= mutation->recovered_version)
-        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+        return is_of_the_past(decision) ? no_effect : keep_what_lost(decision);
     /* R8: a phone that held the record after it has given it back already. */
     if (decision->item->acknowledged_version > 0 &&
         decision->item->acknowledged_version <= work->present.past.recovered_version)
-        return (struct push_outcome){PUSH_NO_EFFECT, PUSH_REASON_NONE, 0};
+        return keep_what_lost(decision);
     if (merge(decision->type, &work->present, mutation, &work->arriving,
               &decision->batch->device.device_id, &work->merged) != MERGE_DONE)
         return quarantined(PUSH_REASON_TOO_LARGE, 0);

@@ -2,7 +2,6 @@
 #include "enrol.h"
 
 #include "code.h"
-#include "report_wiped.h"
 
 #include <stdlib.h>
 

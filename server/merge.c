@@ -98,9 +98,10 @@ static bool changed_by_another(const struct merge_record *present, uint32_t grou
 {
     struct past_change change;
 
+    /* R22: what a device offers is not its own edit, whoever changed it last. */
     return past_last_change(&present->past, group, recorded, &change) &&
            change.version > mutation->base_version &&
-           record_uuid_compare(&change.device, device) != 0;
+           (mutation->recovered_version > 0 || record_uuid_compare(&change.device, device) != 0);
 }
 
 static enum merge_status merge_group(const struct group *group, const struct merge_record *present,
@@ -218,4 +219,21 @@ enum merge_status merge(const struct record_type *type, const struct merge_recor
         past_note_version(&result_out->record.past, present->version, present->stamp, version);
     }
     return MERGE_DONE;
+}
+
+void merge_lost(const struct record_type *type, const struct merge_record *present,
+                const struct record_mutation *mutation, const struct record_body *arriving,
+                struct merge_result *result_out)
+{
+    struct group group;
+
+    result_out->record = *present;
+    result_out->changed = false;
+    result_out->as_sent = false;
+    result_out->others_since = true;
+    result_out->clash_count = 0;
+    for (size_t i = 0; i < mutation->field_count; i++)
+        if (group_collect(type, mutation, i, &group) && group_recorded(&group, arriving) &&
+            !group_equal(&group, &present->body, arriving))
+            add_clash(result_out, MERGE_CLASH_FIELD, group.number, true);
 }

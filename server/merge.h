@@ -58,4 +58,11 @@ enum merge_status merge(const struct record_type *type, const struct merge_recor
                         const struct record_mutation *mutation, const struct record_body *arriving,
                         const struct record_uuid *device, struct merge_result *result_out);
 
+/* R8, R22: nothing of it is taken, because the record has come back as it was after
+ * it or later; every value that differs has lost. It is named, since the history that
+ * had it may be gone. */
+void merge_lost(const struct record_type *type, const struct merge_record *present,
+                const struct record_mutation *mutation, const struct record_body *arriving,
+                struct merge_result *result_out);
+
 #endif

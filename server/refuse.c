@@ -32,7 +32,17 @@ static struct rpc_status refusal_status(const struct stream *stream, enum standi
 /* What a program can act upon; NULL: a person must. */
 static const char *refusal_reason(enum standing_refusal why)
 {
-    return why == STANDING_REFUSED_REVOKED ? "revoked" : NULL;
+    switch (why) {
+    case STANDING_REFUSED_REVOKED:
+        return "revoked";
+    case STANDING_REFUSED_WIPE:
+    case STANDING_REFUSED_WIPED:
+        return "wiped";
+    case STANDING_REFUSED_REGION:
+    case STANDING_ADMITTED:
+        break;
+    }
+    return NULL;
 }
 
 static void end(struct stream *stream, struct rpc_status status, const char *reason)

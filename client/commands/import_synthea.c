@@ -7,7 +7,7 @@
  *
  * Importing twice changes nothing, and never undoes a nurse's edit: what a
  * record looked like in the files is remembered by a hash (table
- * synthea_import). A record with the same hash is left alone, whatever became of
+ * outpost_synthea_import). A record with the same hash is left alone, whatever became of
  * its row since, deletion included; one that the files tell differently now is
  * updated; a row that is here without having been imported (it came by sync) is
  * taken as imported.
@@ -72,8 +72,8 @@ static const char *const observation_columns[OBSERVATION_COLUMNS] = {
 
 /* X(name, SQL) */
 #define IMPORT_STATEMENTS(X)                                                                     \
-    X(SEEN, "SELECT hash FROM synthea_import WHERE id = ?1")                                     \
-    X(REMEMBER, "INSERT OR REPLACE INTO synthea_import (id, hash) VALUES (?1, ?2)")              \
+    X(SEEN, "SELECT hash FROM outpost_synthea_import WHERE id = ?1")                             \
+    X(REMEMBER, "INSERT OR REPLACE INTO outpost_synthea_import (id, hash) VALUES (?1, ?2)")      \
     X(PATIENT_HERE, "SELECT 1 FROM patient WHERE id = ?1")                                       \
     X(PATIENT_INSERT,                                                                            \
       "INSERT INTO patient (id, full_name, gender, date_of_birth, status, street_address,"       \
@@ -108,7 +108,7 @@ enum import_statement {
 };
 
 static const char tables[] =
-    "CREATE TABLE IF NOT EXISTS synthea_import (id BLOB NOT NULL PRIMARY KEY,"
+    "CREATE TABLE IF NOT EXISTS outpost_synthea_import (id BLOB NOT NULL PRIMARY KEY,"
     " hash BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TEMP TABLE encounter (id BLOB NOT NULL PRIMARY KEY, organization BLOB NOT NULL)"
     " WITHOUT ROWID;"

@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 static const char usage[] =
-    "usage: outpostd device list | show ID | revoke ID [--with-copies] | "
-    "allow ID --region R | disallow ID"
-    " --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR";
+    "usage: outpostd device list | show ID | revoke ID [--with-copies] | allow ID --region R |"
+    " disallow ID --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE..."
+    "   --data DIR";
 
 static json_t *settings_json(const struct settings *settings)
 {

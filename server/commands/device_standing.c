@@ -129,7 +129,7 @@ struct rpc_status device_revoke(struct command *command)
     return status;
 }
 
-/* ---- wipe, allow, disallow ---------------------------------------------------- */
+/* ---- wipe, allow, disallow -------------------------------------------------- */
 
 struct rpc_status device_wipe(struct command *command)
 {

@@ -44,20 +44,19 @@ static const struct entry {
      "minutes. It may work in that facility's region, and in each region R. With --admin it\n"
      "may work everywhere, and write facilities and regions."},
     {"device", command_device, true, COMMAND_WORDS_MAX,
-     "device list | show ID | revoke ID [--with-copies] | allow ID --region R | disallow ID "
-     "--region R |"
-     " wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE...   --data DIR",
+     "device list | show ID | revoke ID [--with-copies] | allow ID --region R |"
+     " disallow ID --region R | wipe ID [--cancel] | set ID|--region R|--all NAME=VALUE..."
+     "   --data DIR",
      "Lists the enrolled devices or shows one, with the settings that hold for it. revoke\n"
      "refuses one from now on, in an open stream too, and tells which copies of its database\n"
-     "are devices of their own and still active; --with-copies refuses those too. allow lets one "
-     "work at the facilities of\n"
-     "one more region; disallow takes that back, and still accepts what it has pending from\n"
-     "there. wipe orders a lost one to destroy its data when it calls next, revoked or not, and\n"
-     "--cancel takes that back while it has not; list tells when it has. set tells how one syncs: "
-     "push_batch, pull_batch (records in a message), batch_bytes, "
-     "sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd.\n"
-     "What is set for a device goes before its region's, that before --all, that before\n"
-     "outpostd.ini. NAME= takes a setting back. A device learns it when it syncs next."},
+     "are devices of their own and still active; --with-copies refuses those too. allow lets one\n"
+     "work at the facilities of one more region; disallow takes that back, and still accepts\n"
+     "what it has pending from there. wipe orders a lost one to destroy its data when it calls\n"
+     "next, revoked or not, and --cancel takes that back while it has not; list tells when it\n"
+     "has. set tells how one syncs: push_batch, pull_batch (records in a message), batch_bytes,\n"
+     "sync_interval_s, pause=yes|no, compression=best|off|gzip|zstd. What is set for a device\n"
+     "goes before its region's, that before --all, that before outpostd.ini. NAME= takes a\n"
+     "setting back. A device learns it when it syncs next."},
     {"region", command_region, true, COMMAND_WORDS_MAX,
      "region list | add FIELD=VALUE... [--id ID]   --data DIR",
      "Lists the sync regions, or adds one (region add name=\"North block\")."},

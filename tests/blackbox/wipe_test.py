@@ -291,6 +291,7 @@ class StockClient(WipeTest):
         self.server.run("device", "wipe", id)
         responses, error = self.refusal(device)
         self.assertEqual(error.code(), PERMISSION_DENIED)
+        self.assertEqual(dict(error.trailing_metadata())["outpost-reason"], "wiped")
         self.assertEqual([r.WhichOneof("response") for r in responses], ["wipe_order"])
         order = responses[0].wipe_order
         self.assertEqual((order.device_id, order.token), (device.device_id, device.token))
@@ -320,6 +321,7 @@ class StockClient(WipeTest):
         responses, error = self.refusal(device)
         self.assertEqual((responses, error.code()), ([], PERMISSION_DENIED))
         self.assertIn("was wiped", error.details())
+        self.assertEqual(dict(error.trailing_metadata())["outpost-reason"], "wiped")
 
 
 class FakeServer(WipeTest):

@@ -5,6 +5,7 @@
 #include "device_half.h"
 
 #include "device.h"
+#include "resend.h"
 #include "session.h"
 
 #include <stdio.h>
@@ -88,6 +89,23 @@ bool device_half_set_facility(struct device_half *half, const struct record_uuid
     struct outpost_status status = outpost_set_facility(half->device, facility_id->bytes);
 
     return status.code == OUTPOST_OK;
+}
+
+/* As recertify.c does with a certificate. */
+bool device_half_take_identity(struct device_half *half, const struct record_uuid *device_id,
+                               bool admin)
+{
+    struct store *store = &half->device->store;
+    sqlite3_stmt *statement;
+
+    if (store_begin(store, STORE_FULL)) {
+        statement = store_statement(store, STORE_STATE_IDENTITY_SET);
+        store_bind_uuid(statement, 1, device_id);
+        if (statement != NULL)
+            sqlite3_bind_int(statement, 2, admin);
+        (void)!(store_run(store, statement) && resend_journal(store) && store_commit(store));
+    }
+    return device_status(half->device).code == OUTPOST_OK;
 }
 
 bool device_half_begin(struct device_half *half, int64_t now_ms)

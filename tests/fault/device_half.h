@@ -37,6 +37,11 @@ bool device_half_enrol(struct device_half *half, const struct record_uuid *devic
 /* The app's user chooses where to work. */
 bool device_half_set_facility(struct device_half *half, const struct record_uuid *facility_id);
 
+/* R23: the server has made this id for a copy of a database; the device takes it, and
+ * its journal goes again. */
+bool device_half_take_identity(struct device_half *half, const struct record_uuid *device_id,
+                               bool admin);
+
 /* One sync: begin, then next and receive, then end. After a false or FAILED only
  * end is left; device_half_error tells. */
 bool device_half_begin(struct device_half *half, int64_t now_ms);

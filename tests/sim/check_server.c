@@ -135,8 +135,16 @@ static void check_places(struct sim *sim, sqlite3 *db)
     sqlite3_finalize(patients);
 }
 
+/* R15: who works in one region all the time may push what was ever there. */
+static const struct check_nothing nothing_refused[] = {
+    {"mutations were refused as not their author's",
+     "SELECT count(*) FROM quarantine WHERE reason = 7"},
+};
+
 void check_server(struct sim *sim, sqlite3 *db)
 {
+    if (!sim_has(sim, SIM_SWITCHES_BIT) && sim->restores == 0)
+        check_nothing(sim, db, "server", nothing_refused, 1);
     check_nothing(sim, db, "server", nothing, sizeof nothing / sizeof nothing[0]);
     check_answers(sim, db);
     check_held(sim, db);

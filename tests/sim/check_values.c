@@ -22,6 +22,7 @@ enum {
     CLASH_STORED = 4,
     CLASH_ARRIVING = 5,
     GROUPS_MAX = 16,
+    ONE_WAY_GROUP = 13, /* of a patient; see server_end.c */
 };
 
 struct look {
@@ -141,7 +142,10 @@ static void check_kept(struct look *look)
 /* Its values as the log's mutations make them, one after the other. */
 struct line {
     struct record_key key;
-    bool deleted; /* what stands in a tombstone may be written over by who brings it back */
+    uint8_t registered[RECORD_UUID_LEN]; /* the facility that came first */
+    /* What stands in a tombstone may be written over by who brings it back; and who edits
+     * a record that was deleted meanwhile sends all of it. */
+    bool deleted, was_deleted;
     struct {
         uint32_t n;
         uint64_t version;
@@ -220,7 +224,7 @@ static void advance_delete(struct look *look, struct line *line, const struct en
             memcmp(line->values[i].device, entry->device, RECORD_UUID_LEN) != 0)
             sim_fail(look->sim, "%s was deleted with the value %u, which its author had not seen",
                      sim_name(&line->key, name), line->values[i].n);
-    line->deleted = true;
+    line->deleted = line->was_deleted = true;
 }
 
 static void advance_group(struct look *look, struct line *line, sqlite3_stmt *conflict,
@@ -235,15 +239,42 @@ static void advance_group(struct look *look, struct line *line, sqlite3_stmt *co
 
     if (n == now || verdict == CLASH_STORED_WON)
         return;
+    if (group->form == VALUE_NUMBER && group->type == TYPE_PATIENT && n < now && n != 0)
+        sim_fail(look->sim, "%s, field %u went from %u to %u; its rule is the maximum",
+                 sim_name(&line->key, name), group->group, now, n);
+    if (group->group == ONE_WAY_GROUP && group->type == TYPE_PATIENT && n == 0)
+        sim_fail(look->sim, "%s, field %u was emptied; its rule is one-way",
+                 sim_name(&line->key, name), group->group);
     if (verdict == CLASH_NONE && !line->deleted && edit != NULL && old != NULL &&
         edit->phone != old->phone && !ledger_had_seen(ledger, n, now))
         sim_fail(look->sim,
                  "%s, field %u: %u was written over by %u, whose author had not seen it, and no"
                  " conflict is listed",
                  sim_name(&line->key, name), group->group, now, n);
+    /* A restored server is given journals in any order, and an old file sends its old
+     * edits again in other company: what wins there is listed. */
+    if (n != 0 && old != NULL && !line->was_deleted && look->sim->restores == 0 &&
+        (verdict == CLASH_NONE || !sim_has(look->sim, SIM_COPIES_BIT)) &&
+        ledger_had_seen(ledger, now, n))
+        sim_fail(look->sim, "%s, field %u: %u, which was written on %u, was undone by it",
+                 sim_name(&line->key, name), group->group, now, n);
     line->values[at].n = n;
     line->values[at].version = entry->version;
     memcpy(line->values[at].device, entry->device, RECORD_UUID_LEN);
+}
+
+/* What its author writes on what nobody else had changed is still the first. */
+static void note_registration(struct line *line, sqlite3_stmt *conflict, const struct entry *entry,
+                              const struct peek_field *body)
+{
+    struct peek_field facility, base;
+
+    if (line->key.type == TYPE_PATIENT &&
+        !peek_find(entry->mutation.data, entry->mutation.len, MUTATION_BASE_VERSION, &base) &&
+        peek_find(body->data, body->len, PATIENT_REGISTERED_AT, &facility) &&
+        facility.len == RECORD_UUID_LEN &&
+        clash_of(conflict, entry->id, PATIENT_REGISTERED_AT) != CLASH_STORED_WON)
+        memcpy(line->registered, facility.data, RECORD_UUID_LEN);
 }
 
 /* One mutation on the line. */
@@ -261,6 +292,7 @@ static void advance(struct look *look, struct line *line, sqlite3_stmt *conflict
     }
     if (!mutation_body(entry->mutation.data, entry->mutation.len, &body))
         return;
+    note_registration(line, conflict, entry, &body);
     for (size_t i = 0; i < value_group_count; i++) {
         const struct value_group *group = &value_groups[i];
         if (group->type != line->key.type)
@@ -284,6 +316,13 @@ static void check_line(struct look *look, const struct line *line, sqlite3_stmt 
     if (sqlite3_step(record) == SQLITE_ROW) {
         const void *body = sqlite3_column_blob(record, 0);
         size_t len = (size_t)sqlite3_column_bytes(record, 0);
+        struct peek_field facility;
+        if (line->key.type == TYPE_PATIENT &&
+            (!peek_find(body, len, PATIENT_REGISTERED_AT, &facility) ||
+             facility.len != RECORD_UUID_LEN ||
+             memcmp(facility.data, line->registered, RECORD_UUID_LEN) != 0))
+            sim_fail(look->sim, "%s is not registered where it was first",
+                     sim_name(&line->key, name));
         for (size_t i = 0; i < value_group_count; i++) {
             const struct value_group *group = &value_groups[i];
             if (group->type != line->key.type)

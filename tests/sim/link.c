@@ -17,10 +17,13 @@ static void pump(struct link *link)
     struct rpc_bytes message;
 
     while (link->call != NULL) {
+        if (link->sent == link->stop.sent) {
+            link->stopped = true;
+            return;
+        }
         switch (device_half_next(link->device, &message)) {
         case DEVICE_HALF_SEND:
-            if (link->events.sent != NULL)
-                link->events.sent(link->events.context, message);
+            link->sent++;
             rpc_call_send(link->call, message);
             break;
         case DEVICE_HALF_HALF_CLOSE:
@@ -39,8 +42,11 @@ static void device_on_message(void *context, rpc_call *call, struct rpc_bytes me
 {
     struct link *link = context;
 
-    if (link->events.received != NULL)
-        link->events.received(link->events.context, message);
+    if (link->received == link->stop.received || link->stopped) {
+        link->stopped = true;
+        return;
+    }
+    link->received++;
     if (device_half_receive(link->device, message))
         pump(link);
     else
@@ -70,6 +76,7 @@ static void peer_send(void *context, struct rpc_bytes message)
     struct link *link = context;
 
     ledger_response(link->ledger, &link->stream_ledger, message);
+    watch_response(&link->server->watch, &link->region_id, link->asked_at, message);
     rpc_call_send(link->served, message);
 }
 
@@ -101,6 +108,8 @@ static void server_on_message(void *context, rpc_call *call, struct rpc_bytes me
 
     (void)call;
     ledger_request(link->ledger, &link->stream_ledger, message);
+    if (link->server->watch.db != NULL && link->stream_ledger.count <= 1)
+        link->asked_at = watch_head(&link->server->watch, &link->region_id);
     stream_on_message(link->stream, message);
 }
 
@@ -203,8 +212,8 @@ bool link_carry_down(struct link *link, size_t len)
 /* ---- Life --------------------------------------------------------------------------------- */
 
 struct link *link_new(struct device_half *device, struct server_end *server, struct ledger *ledger,
-                      const struct record_uuid *device_id, const struct record_uuid *region_id,
-                      const struct link_event *events)
+                      const struct record_uuid *device_id, const struct link_regions *regions,
+                      const struct link_stop *stop)
 {
     struct link *link = calloc(1, sizeof *link);
     struct rpc_client_options client;
@@ -216,8 +225,9 @@ struct link *link_new(struct device_half *device, struct server_end *server, str
     link->server = server;
     link->ledger = ledger;
     link->device_id = *device_id;
-    memcpy(link->stream_ledger.region, region_id->bytes, sizeof region_id->bytes);
-    link->events = *events;
+    link->region_id = regions->work;
+    memcpy(link->stream_ledger.region, regions->enrolment.bytes, RECORD_UUID_LEN);
+    link->stop = *stop;
     link->method = (struct rpc_method){"/outpost.v1.SyncService/Sync", server_on_open, link};
     rpc_buffer_init(&link->up, LINK_BYTES_MAX);
     rpc_buffer_init(&link->down, LINK_BYTES_MAX);

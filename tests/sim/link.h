@@ -15,10 +15,16 @@
 
 enum { LINK_BYTES_MAX = 64 * 1024 * 1024 };
 
-struct link_event {
-    void (*sent)(void *context, struct rpc_bytes message);     /* by the device */
-    void (*received)(void *context, struct rpc_bytes message); /* by the device, before it acts */
-    void *context;
+/* Where the device stops, as if it had died there: after so many messages that it
+ * sent or took. */
+enum { LINK_NEVER = 1000000 };
+struct link_stop {
+    unsigned sent, received;
+};
+
+/* Where the device is enrolled, and where it works. */
+struct link_regions {
+    struct record_uuid enrolment, work;
 };
 
 struct link {
@@ -27,7 +33,11 @@ struct link {
     struct ledger *ledger;
     struct ledger_stream stream_ledger;
     struct record_uuid device_id;
-    struct link_event events;
+    struct record_uuid region_id; /* where the device works */
+    uint64_t asked_at;            /* its head when the last message came from the device */
+    struct link_stop stop;
+    unsigned sent, received;
+    bool stopped;            /* it came to that */
     rpc_conn *client, *host; /* NULL: that end is gone */
     rpc_call *call, *served; /* NULL: not open, or over */
     struct stream *stream;
@@ -40,8 +50,8 @@ struct link {
 /* Connects, and begins the call; the session of the device has begun. NULL: no
  * memory. */
 struct link *link_new(struct device_half *device, struct server_end *server, struct ledger *ledger,
-                      const struct record_uuid *device_id, const struct record_uuid *region_id,
-                      const struct link_event *events);
+                      const struct record_uuid *device_id, const struct link_regions *regions,
+                      const struct link_stop *stop);
 void link_free(struct link *link);
 
 /* Moves up to len bytes; false: there were none. What comes out at the other side

@@ -14,12 +14,30 @@ struct command {
     struct sim_options options;
     uint64_t seeds, first_seed;
     size_t steps;
+    bool minimise, first_failure;
+    const char *script;
 };
 
-static const char usage[] =
-    "usage: sim_test [--seeds N] [--first-seed S] [--faults LETTERS] [--steps N]\n"
-    "       sim_test --seed N [-v] [--faults LETTERS] [--steps N]\n"
-    "faults, all when not said:\n";
+static void print_usage(FILE *file)
+{
+    static const struct {
+        char letter;
+        const char *what;
+    } faults[] = {
+#define X(letter, name, what) {letter, what},
+        SIM_FAULTS(X)
+#undef X
+    };
+
+    fputs("usage: sim_test [--seeds N] [--first-seed S] [--faults LETTERS] [--steps N]\n"
+          "                [--first-failure]\n"
+          "       sim_test --seed N [-v | --minimise] [--faults LETTERS] [--steps N]\n"
+          "       sim_test --script FILE [-v]\n"
+          "Faults, all when not said:\n",
+          file);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        fprintf(file, "  %c  %s\n", faults[i].letter, faults[i].what);
+}
 
 static bool parse_faults(const char *letters, unsigned *faults_out)
 {
@@ -55,18 +73,6 @@ static void faults_text(unsigned faults, char text_out[32])
     text_out[at] = '\0';
 }
 
-static bool run_world(struct sim *sim, const struct sim_options *options, size_t step_count)
-{
-    static struct sim_step steps[SIM_STEPS_MAX];
-
-    sim_begin(sim, options);
-    sim_draw_steps(options, step_count, steps);
-    for (size_t i = 0; i < step_count; i++)
-        sim_step(sim, &steps[i]);
-    sim_finish(sim);
-    return sim->failure_count == 0;
-}
-
 /* Of this process: others on the machine do not count. */
 static double seconds_now(void)
 {
@@ -78,6 +84,7 @@ static double seconds_now(void)
 
 static int campaign(struct sim *sim, const struct command *command)
 {
+    static struct sim_step steps[SIM_STEPS_MAX];
     struct sim_options options = command->options;
     uint64_t bad = 0, alarms = 0;
     double began = seconds_now();
@@ -86,13 +93,18 @@ static int campaign(struct sim *sim, const struct command *command)
     faults_text(options.faults, faults);
     for (uint64_t i = 0; i < command->seeds; i++) {
         options.seed = command->first_seed + i;
-        if (!run_world(sim, &options, command->steps)) {
+        sim_draw_steps(&options, command->steps, steps);
+        if (!sim_run(sim, &options, steps, command->steps)) {
             bad++;
             printf("seed %" PRIu64 ": %s\n  replay: ci/sim --seed %" PRIu64
                    " --faults %s --steps %zu -v\n",
                    options.seed, sim->failures[0], options.seed, faults, command->steps);
         }
         alarms += sim->alarms;
+        if (bad > 0 && command->first_failure) {
+            printf("sim: first failure at world %" PRIu64 ": %s\n", i + 1, sim->failures[0]);
+            return 1;
+        }
     }
     printf("%" PRIu64 " seeds from %" PRIu64
            ", faults %s, %zu steps: %.1f seeds a second of one core\n",
@@ -103,12 +115,53 @@ static int campaign(struct sim *sim, const struct command *command)
     return bad == 0 ? 0 : 1;
 }
 
+static int shrink(struct sim *sim, const struct command *command)
+{
+    static struct sim_step steps[SIM_STEPS_MAX];
+    struct sim_options options = command->options;
+    size_t count = command->steps;
+    char faults[32];
+
+    options.seed = command->first_seed;
+    sim_draw_steps(&options, count, steps);
+    if (!minimise(sim, &options, steps, &count)) {
+        printf("sim: seed %" PRIu64 " does not fail\n", options.seed);
+        return 0;
+    }
+    faults_text(options.faults, faults);
+    options.verbose = true;
+    sim_run(sim, &options, steps, count);
+    printf("sim: seed %" PRIu64 " fails in %zu steps with faults \"%s\": %s\n", options.seed, count,
+           faults, sim->failures[0]);
+    return 1;
+}
+
+static int run_script(struct sim *sim, const char *path)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    int code = 66;
+
+    if (file == NULL)
+        fprintf(stderr, "sim: %s cannot be read\n", path);
+    else
+        code = script_run(sim, file);
+    if (file != NULL && file != stdin)
+        fclose(file);
+    return code;
+}
+
 static bool parse(int count, char **words, struct command *command)
 {
     static const struct option known[] = {
-        {"seeds", required_argument, NULL, 'n'}, {"first-seed", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'o'},  {"faults", required_argument, NULL, 'f'},
-        {"steps", required_argument, NULL, 't'}, {0},
+        {"seeds", required_argument, NULL, 'n'},
+        {"first-seed", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'o'},
+        {"faults", required_argument, NULL, 'f'},
+        {"steps", required_argument, NULL, 't'},
+        {"minimise", no_argument, NULL, 'm'},
+        {"script", required_argument, NULL, 'c'},
+        {"first-failure", no_argument, NULL, 'b'},
+        {0},
     };
     int option;
 
@@ -126,6 +179,15 @@ static bool parse(int count, char **words, struct command *command)
             break;
         case 't':
             command->steps = strtoull(optarg, NULL, 10);
+            break;
+        case 'm':
+            command->minimise = true;
+            break;
+        case 'b':
+            command->first_failure = true;
+            break;
+        case 'c':
+            command->script = optarg;
             break;
         case 'v':
             command->options.verbose = true;
@@ -152,14 +214,18 @@ int main(int count, char **words)
     static struct sim sim;
 
     if (!parse(count, words, &command)) {
-        fputs(usage, stderr);
+        print_usage(stderr);
         return 64;
     }
-    if (!sim_init(&sim)) {
+    bool good = sim_init(&sim);
+    sim.options.verbose = command.options.verbose;
+    if (!good) {
         fputs("sim: the templates cannot be made\n", stderr);
         return 70;
     }
-    int code = campaign(&sim, &command);
+    int code = command.script != NULL ? run_script(&sim, command.script)
+               : command.minimise     ? shrink(&sim, &command)
+                                      : campaign(&sim, &command);
     sim_deinit(&sim);
     return code;
 }

@@ -32,12 +32,22 @@ void phone_stop(struct phone *phone)
     phone->half = NULL;
 }
 
-bool phone_sync_begin(struct phone *phone, struct server_end *server, struct ledger *ledger,
-                      int64_t now_ms, const struct link_event *events)
+/* See sim_region, sim_facility: two facilities in each region. */
+static struct record_uuid region_of(const struct record_uuid *facility)
 {
+    return (struct record_uuid){{0xa0, (uint8_t)(facility->bytes[1] / 2)}};
+}
+
+bool phone_sync_begin(struct phone *phone, struct server_end *server, struct ledger *ledger,
+                      int64_t now_ms, const struct link_stop *stop)
+{
+    struct link_regions regions = {.enrolment = phone->enrolment_region};
+    struct record_uuid facility = {{0}};
+
+    phone_id(phone, "SELECT facility_id FROM outpost_state", &facility);
+    regions.work = region_of(&facility);
     if (device_half_begin(phone->half, now_ms + phone->clock_offset_ms))
-        phone->link = link_new(phone->half, server, ledger, &phone->device_id,
-                               &phone->enrolment_region, events);
+        phone->link = link_new(phone->half, server, ledger, &phone->device_id, &regions, stop);
     if (phone->link == NULL)
         phone_sync_end(phone);
     return phone->link != NULL;

@@ -13,12 +13,12 @@
 
 struct phone {
     int index;
-    char path[16];
+    char path[32];
     struct crash_disk *disk;
     const struct record_schema *schema; /* NULL: the product's */
 
     bool used;    /* there is such a phone in this world */
-    bool refused; /* the server takes it for a copy, and it is not told how to go on */
+    bool refused; /* the server takes its file for a copy of another's */
     int64_t clock_offset_ms;
     struct record_uuid device_id, enrolment_region; /* as its file has them */
 
@@ -39,7 +39,7 @@ void phone_stop(struct phone *phone);
 
 /* The device's half of a sync. */
 bool phone_sync_begin(struct phone *phone, struct server_end *server, struct ledger *ledger,
-                      int64_t now_ms, const struct link_event *events);
+                      int64_t now_ms, const struct link_stop *stop);
 /* Ends the session; what becomes of the connection is the caller's. */
 struct link *phone_sync_end(struct phone *phone);
 

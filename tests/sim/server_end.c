@@ -112,11 +112,14 @@ bool server_end_start(struct server_end *end, bool create)
 
     snprintf(end->error, sizeof end->error, "%s", rpc_ok(&status) ? "" : status.message);
     end->service.store = end->store;
+    if (rpc_ok(&status) && !watch_open(&end->watch, end->path))
+        watch_close(&end->watch); /* a failing disk: it is looked at again after a restart */
     return rpc_ok(&status);
 }
 
 void server_end_stop(struct server_end *end)
 {
+    watch_close(&end->watch);
     store_close(end->store);
     end->store = end->service.store = NULL;
 }
@@ -144,4 +147,21 @@ bool server_end_add_device(struct server_end *end, const struct record_uuid *dev
     struct rpc_status status = store_run(end->store, &add.request);
 
     return rpc_ok(&status);
+}
+
+bool server_end_recertify(struct server_end *end, const struct record_uuid *copied_from,
+                          const struct record_uuid *device_id, const uint8_t token[TOKEN_LEN])
+{
+    struct store_recertify recertify = {
+        .request = {.kind = STORE_RECERTIFY},
+        .device = {.device_id = *device_id,
+                   .copied_from = *copied_from,
+                   .enrolled_at_ms = time_ms(end),
+                   .public_key_len = RECORD_UUID_LEN},
+    };
+
+    memcpy(recertify.presented_token, token, TOKEN_LEN);
+    memcpy(recertify.device.public_key, device_id->bytes, RECORD_UUID_LEN);
+    struct rpc_status status = store_run(end->store, &recertify.request);
+    return rpc_ok(&status) && recertify.verdict == STORE_RECERTIFY_GOOD;
 }

@@ -8,12 +8,14 @@
 
 #include "store.h"
 #include "stream.h"
+#include "watch.h"
 
 struct server_end {
     const char *path;
     struct store *store; /* NULL: the process is down */
     struct stream_service service;
     struct record_hasher *hasher;
+    struct watch watch;
     struct record_schema schema;  /* the product's with merge rules that it does not use yet */
     struct record_type *types;    /* its */
     struct record_field *patient; /* the patient's fields, its */
@@ -43,5 +45,9 @@ bool server_end_step(struct server_end *end);
 bool server_end_add_device(struct server_end *end, const struct record_uuid *device_id,
                            const struct record_uuid *region_id,
                            const struct record_uuid *facility_id, bool admin);
+
+/* R23: makes a device for a copy of another's database; false: the server does not. */
+bool server_end_recertify(struct server_end *end, const struct record_uuid *copied_from,
+                          const struct record_uuid *device_id, const uint8_t token[TOKEN_LEN]);
 
 #endif

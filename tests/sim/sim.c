@@ -187,7 +187,7 @@ bool sim_init(struct sim *sim)
         !server_end_init(&sim->server, "server.db", &sim->now_ms) || !make_older(sim))
         return false;
     for (int i = 0; i < SIM_PHONES_MAX; i++) {
-        char label[16];
+        char label[32];
         snprintf(label, sizeof label, "phone%d", i);
         crash_disk_init(&sim->disks[i], label);
     }
@@ -218,6 +218,7 @@ static void clear(struct sim *sim)
     crash_image_free(sim->backup);
     sim->backup = NULL;
     sim->phone_count = sim->copy_count = sim->deleted_count = sim->held_count = 0;
+    sim->identity_count = 0;
 }
 
 void sim_deinit(struct sim *sim)
@@ -239,25 +240,37 @@ void sim_deinit(struct sim *sim)
 /* ---- The beginning ------------------------------------------------------------------------------
  */
 
-void sim_enrol_all(struct sim *sim)
+static void tell_server(struct sim *sim, const struct sim_identity *identity)
 {
-    for (size_t i = 0; i < sim->phone_count; i++) {
-        const struct phone *phone = &sim->phones[i];
-        unsigned home = phone->enrolment_region.bytes[1];
-        struct record_uuid facility = sim_facility(home * 2);
-        bool admin = (phone->device_id.bytes[2] & 1) != 0;
-        if (!server_end_add_device(&sim->server, &phone->device_id, &phone->enrolment_region,
-                                   &facility, admin))
-            sim_fail(sim, "a phone cannot be enrolled");
-    }
+    struct record_uuid facility = sim_facility(identity->region.bytes[1] * 2u);
+
+    if (sim->server.store != NULL &&
+        !server_end_add_device(&sim->server, &identity->id, &identity->region, &facility,
+                               identity->id.bytes[2] != 0))
+        sim_say(sim, "  the server cannot be told of a device");
 }
 
-static void begin_phone(struct sim *sim, int index)
+void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region)
 {
+    struct sim_identity identity = {*id, *region};
+
+    if (sim->identity_count == SIM_IDENTITIES_MAX)
+        sim->ledger.overflow = "identities";
+    else
+        sim->identities[sim->identity_count++] = identity;
+    tell_server(sim, &identity);
+}
+
+void sim_enrol_all(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->identity_count; i++)
+        tell_server(sim, &sim->identities[i]);
+}
+
+struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older)
+{
+    int index = (int)sim->phone_count;
     struct phone *phone = &sim->phones[index];
-    unsigned facility = (unsigned)sim_below(sim, SIM_FACILITIES);
-    bool admin = sim_chance(sim, sim_has(sim, SIM_SWITCHES_BIT) ? 60 : 25);
-    bool older = sim_has(sim, SIM_UNKNOWN_BIT) && sim_chance(sim, 30);
     struct record_uuid id = {{0xd0, (uint8_t)index, admin}};
     struct record_uuid at = sim_facility(facility), region = sim_region(facility / 2);
     char sql[400], blobs[3][PHONE_BLOB_LEN];
@@ -265,8 +278,7 @@ static void begin_phone(struct sim *sim, int index)
     phone_init(phone, index, &sim->disks[index]);
     phone->schema = older ? &sim->older : NULL;
     phone->used = true;
-    if (sim_has(sim, SIM_CLOCKS_BIT))
-        phone->clock_offset_ms = ((int64_t)sim_below(sim, 7300) - 3650) * DAY_MS;
+    sim->phone_count++;
     crash_disk_restore(phone->disk, older ? sim->base_older : sim->base_phone);
     snprintf(sql, sizeof sql,
              "UPDATE outpost_state SET device_id = %s, facility_id = %s, enrolment_region_id = %s,"
@@ -277,8 +289,22 @@ static void begin_phone(struct sim *sim, int index)
         sim_fail(sim, "phone %d does not begin: %s", index, phone->error);
     phone->device_id = id;
     phone->enrolment_region = region;
+    sim_enrol(sim, &id, &region);
     sim_say(sim, "phone %d: facility %u, region %u%s%s", index, facility, facility / 2,
             admin ? ", administrator" : "", older ? ", older app" : "");
+    return phone;
+}
+
+static void add_drawn_phone(struct sim *sim)
+{
+    unsigned facility = (unsigned)sim_below(sim, SIM_FACILITIES);
+    bool admin = sim_chance(sim, sim_has(sim, SIM_SWITCHES_BIT) ? 60 : 25);
+    bool older = sim_chance(sim, 30) && sim_has(sim, SIM_UNKNOWN_BIT);
+    int64_t offset_ms = ((int64_t)sim_below(sim, 7300) - 3650) * DAY_MS;
+    struct phone *phone = sim_add_phone(sim, facility, admin, older);
+
+    if (sim_has(sim, SIM_CLOCKS_BIT))
+        phone->clock_offset_ms = offset_ms;
 }
 
 void sim_begin(struct sim *sim, const struct sim_options *options)
@@ -294,7 +320,8 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
     sim->now_ms = INT64_C(1700000000000);
     sim->records = 0;
     sim->quiet = false;
-    sim->alarms = sim->restores = 0;
+    sim->alarms = sim->restores = sim->server.watch.leaks = 0;
+    sim->server_percent = sim_chance(sim, 30) ? 8 : 33;
     sim->failure_count = 0;
     settings_init_default(settings);
     settings->push_batch = push_batches[sim_below(sim, 4)];
@@ -304,12 +331,11 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
         sim_has(sim, SIM_CLOCKS_BIT) ? ((int64_t)sim_below(sim, 730) - 365) * DAY_MS : 0;
     crash_disk_restore(&sim->disks[SERVER_DISK], sim->base_server);
     sim_server_start(sim);
-    sim->phone_count = 2 + (size_t)sim_below(sim, 3);
+    size_t phones = 2 + (size_t)sim_below(sim, 3);
     if (options->phones > 0)
-        sim->phone_count = options->phones;
-    for (size_t i = 0; i < sim->phone_count; i++)
-        begin_phone(sim, (int)i);
-    sim_enrol_all(sim);
+        phones = options->phones;
+    for (size_t i = 0; !options->empty && i < phones; i++)
+        add_drawn_phone(sim);
 }
 
 /* ---- Steps
@@ -520,24 +546,26 @@ static void stop_faults(struct sim *sim)
     sim_drop_ghosts(sim);
 }
 
-/* False: something moved, so another round is due. */
-static bool sync_all(struct sim *sim, bool repair)
+/* False: something moved, or somebody did not catch up, so another round is due.
+ * moved_out: whether something did. */
+static bool sync_all(struct sim *sim, bool repair, bool *moved_out)
 {
     bool still = true;
+
+    *moved_out = false;
 
     for (size_t i = 0; i < sim->phone_count; i++) {
         struct phone *phone = &sim->phones[i];
         if (!phone->used || phone->refused || phone->half == NULL)
             continue;
         if (repair && user_repair(sim, phone) > 0)
-            still = false;
-        bool caught_up = sim_sync_whole(sim, phone);
-        still = still && (caught_up || phone->refused) &&
-                phone->result.pushed + phone->result.retried + phone->result.pulled +
-                        phone->result.withdrawn ==
-                    0;
+            *moved_out = true;
+        still = (sim_sync_whole(sim, phone) || phone->refused) && still;
+        *moved_out =
+            *moved_out || phone->result.pushed + phone->result.pulled + phone->result.withdrawn > 0;
+        still = still && phone->result.retried == 0;
     }
-    return still;
+    return still && !*moved_out;
 }
 
 void sim_finish(struct sim *sim)
@@ -546,13 +574,29 @@ void sim_finish(struct sim *sim)
 
     sim_say(sim, "THE FAULTS ARE OVER");
     stop_faults(sim);
-    for (int round = 0; !still && round < QUIET_ROUNDS_MAX; round++) {
+    /* A round in which nothing moves may have been one of failures; the next is alike. */
+    for (int round = 0, stuck = 0; !still && round < QUIET_ROUNDS_MAX && stuck < 2; round++) {
+        bool moved;
         sim_say(sim, "round %d", round + 1);
-        still = sync_all(sim, round < REPAIR_ROUNDS);
+        still = sync_all(sim, round < REPAIR_ROUNDS, &moved);
+        stuck = moved ? 0 : stuck + 1;
     }
     if (!still)
         sim_fail(sim, "the phones do not come to rest");
+    if (sim->server.watch.leaks > 0)
+        sim_fail(sim, "%u records were sent to a device out of their region",
+                 sim->server.watch.leaks);
     check_world(sim);
     if (sim->ledger.overflow != NULL)
         sim_fail(sim, "the ledger is full of %s: make the world smaller", sim->ledger.overflow);
+}
+
+bool sim_run(struct sim *sim, const struct sim_options *options, const struct sim_step *steps,
+             size_t step_count)
+{
+    sim_begin(sim, options);
+    for (size_t i = 0; i < step_count; i++)
+        sim_step(sim, &steps[i]);
+    sim_finish(sim);
+    return sim->failure_count == 0;
 }

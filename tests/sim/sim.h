@@ -10,13 +10,16 @@
 
 #include "phone.h"
 
+#include <stdio.h>
+
 enum {
     SIM_PHONES_MAX = 6,
     SIM_GHOSTS_MAX = 8, /* connections whose device's end is gone */
     SIM_REGIONS = 3,
     SIM_FACILITIES = 6, /* two in each region */
     SIM_COPIES_MAX = 8,
-    SIM_DELETED_MAX = 64,
+    SIM_IDENTITIES_MAX = 64,
+    SIM_DELETED_MAX = 256,
     SIM_GROUPS_MAX = 32, /* value_groups */
     SIM_HELD_MAX = 4096,
     SIM_FAILURES_MAX = 8,
@@ -88,6 +91,7 @@ struct sim_options {
     uint64_t seed;
     unsigned faults; /* bits of enum sim_fault */
     size_t phones;   /* 0: as the seed says */
+    bool empty;      /* no phones: a script adds them */
     bool verbose;
 };
 
@@ -116,7 +120,12 @@ struct sim {
         struct crash_image *image;
     } copies[SIM_COPIES_MAX];
     size_t copy_count;
-    struct sim_deleted {
+    /* Devices that were ever enrolled: they are in a file beside the store (R22). */
+    struct sim_identity {
+        struct record_uuid id, region;
+    } identities[SIM_IDENTITIES_MAX];
+    size_t identity_count;
+    struct sim_deleted { /* a record, or an emptied field */
         struct record_key key;
         int phone;                       /* where */
         uint32_t values[SIM_GROUPS_MAX]; /* what its user saw last, by value_groups */
@@ -126,6 +135,8 @@ struct sim {
     size_t held_count;
     struct record_schema older; /* without a type that others have */
     struct record_type *older_types;
+    /* Of the moves of a sync, how many are the server's: few make it group what waits. */
+    unsigned server_percent;
     bool quiet;        /* the faults are over */
     unsigned alarms;   /* digests that differed at a CaughtUp */
     unsigned restores; /* the server was put back */
@@ -140,6 +151,8 @@ void sim_deinit(struct sim *sim);
 /* A world's beginning; what was before is gone. */
 void sim_begin(struct sim *sim, const struct sim_options *options);
 void sim_step(struct sim *sim, const struct sim_step *step);
+/* Makes one more phone, at that facility. */
+struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older);
 /* Faults stop, everybody syncs until nothing moves, everything is checked. */
 void sim_finish(struct sim *sim);
 
@@ -158,15 +171,20 @@ struct record_uuid sim_facility(unsigned n);
 unsigned sim_region_of(const struct record_uuid *facility);
 /* "patient 12": by the number in its id. */
 const char *sim_name(const struct record_key *key, char text_out[48]);
-/* The server knows every phone's device: what is enrolled outlives its store (R22). */
+/* A new identity for a phone, and the server is told. */
+void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region);
+/* The server knows them all: what is enrolled outlives its store (R22). */
 void sim_enrol_all(struct sim *sim);
+/* R23: the server takes the phone's file for a copy; it becomes a device of its own. */
+void sim_take_identity(struct sim *sim, struct phone *phone);
 struct record_uuid sim_new_id(struct sim *sim, uint32_t type);
 
 /* sim_sync.c: syncs, connections, processes. */
 bool sim_sync_begin(struct sim *sim, struct phone *phone);
+bool sim_sync_begin_until(struct sim *sim, struct phone *phone, const struct link_stop *stop);
 /* So many small moves of a sync that is under way. */
 void sim_sync_move(struct sim *sim, struct phone *phone, size_t moves);
-/* Until it ends; false: it did not catch up. */
+/* Until it ends, or the device stops; false: it did not catch up. */
 bool sim_sync_whole(struct sim *sim, struct phone *phone);
 /* The device has given up; late: what is under way still arrives some day. */
 void sim_cut(struct sim *sim, struct phone *phone, bool late);
@@ -196,6 +214,17 @@ void user_delete(struct sim *sim, struct phone *phone);
 void user_administer(struct sim *sim, struct phone *phone);
 /* Corrects what was refused; how many there were. */
 size_t user_repair(struct sim *sim, struct phone *phone);
+
+/* script.c: a world's life told line by line; see README.md. The process's exit code. */
+int script_run(struct sim *sim, FILE *file);
+
+/* minimise.c: the smallest list of steps that fails as this one does. Shrinks steps in
+ * place, and options; false: it does not fail. */
+bool minimise(struct sim *sim, struct sim_options *options, struct sim_step *steps,
+              size_t *step_count);
+/* A world from its beginning to its end; false: it failed. */
+bool sim_run(struct sim *sim, const struct sim_options *options, const struct sim_step *steps,
+             size_t step_count);
 
 /* newer_app.c: a device of a newer version, as far as the server sees it. */
 void newer_app_act(struct sim *sim);

@@ -103,6 +103,24 @@ void sim_old(struct sim *sim)
     phone->refused = false;
 }
 
+void sim_take_identity(struct sim *sim, struct phone *phone)
+{
+    struct record_uuid id = phone->device_id, token = {{0}};
+
+    if (sim->server.store == NULL)
+        return;
+    id.bytes[3] = (uint8_t)(sim->identity_count + 1);
+    phone_id(phone, "SELECT token FROM outpost_state", &token);
+    if (!server_end_recertify(&sim->server, &phone->device_id, &id, token.bytes)) {
+        sim_say(sim, "  phone %d is given no identity", phone->index);
+    } else if (device_half_take_identity(phone->half, &id, id.bytes[2] != 0)) {
+        sim_enrol(sim, &id, &phone->enrolment_region);
+        phone->device_id = id;
+        sim_say(sim, "  phone %d is a copy and becomes a device of its own", phone->index);
+    }
+    phone->refused = false;
+}
+
 void sim_lose(struct sim *sim, struct phone *phone)
 {
     sim_say(sim, "  phone %d never returns", phone->index);

@@ -16,11 +16,16 @@ enum {
 
 bool sim_sync_begin(struct sim *sim, struct phone *phone)
 {
-    static const struct link_event nobody = {NULL, NULL, NULL};
+    static const struct link_stop never = {LINK_NEVER, LINK_NEVER};
 
+    return sim_sync_begin_until(sim, phone, &never);
+}
+
+bool sim_sync_begin_until(struct sim *sim, struct phone *phone, const struct link_stop *stop)
+{
     if (phone->link != NULL || phone->half == NULL || phone->refused || sim->server.store == NULL)
         return false;
-    if (!phone_sync_begin(phone, &sim->server, &sim->ledger, sim->now_ms, &nobody)) {
+    if (!phone_sync_begin(phone, &sim->server, &sim->ledger, sim->now_ms, stop)) {
         sim_say(sim, "  phone %d cannot sync: %s", phone->index, phone->error);
         return false;
     }
@@ -42,7 +47,7 @@ static void ended(struct sim *sim, struct phone *phone)
             sim_fail(sim, "phone %d caught up and the digests differ", phone->index);
     }
     if (phone->refused)
-        sim_forget(sim, phone);
+        sim_take_identity(sim, phone);
 }
 
 static size_t piece(struct sim *sim)
@@ -55,17 +60,13 @@ void sim_sync_move(struct sim *sim, struct phone *phone, size_t moves)
     struct link *link = phone->link;
 
     for (size_t i = 0; i < moves && !link->over; i++) {
-        switch (sim_below(sim, 3)) {
-        case 0:
-            link_carry_up(link, piece(sim));
-            break;
-        case 1:
+        if (sim_chance(sim, sim->server_percent)) {
             server_end_step(&sim->server);
             link_collect(link);
-            break;
-        default:
+        } else if (sim_chance(sim, 50)) {
+            link_carry_up(link, piece(sim));
+        } else {
             link_carry_down(link, piece(sim));
-            break;
         }
     }
     if (link->over)
@@ -84,6 +85,10 @@ bool sim_sync_whole(struct sim *sim, struct phone *phone)
         moved = link_carry_down(link, LINK_BYTES_MAX) || moved;
         if (!moved)
             break;
+    }
+    if (link->stopped) {
+        sim_cut(sim, phone, false);
+        return false;
     }
     if (!link->over) {
         sim_fail(sim, "phone %d's sync does not end: nothing is under way any more", phone->index);

@@ -58,15 +58,25 @@ static void write_over_row(struct sim *sim, struct phone *phone, struct sim_dele
     }
 }
 
-/* The last time that this phone's user deleted the record; NULL: never. */
-static const struct sim_deleted *deleted_here(const struct sim *sim, const struct phone *phone,
-                                              const struct record_key *key)
+/* What the user saw before deleting the record, or emptying the field, on this phone;
+ * 0: neither was done. */
+static uint32_t seen_before(const struct sim *sim, const struct phone *phone,
+                            const struct record_key *key, const struct value_group *group)
 {
     for (size_t i = sim->deleted_count; i-- > 0;)
         if (sim->deleted[i].phone == phone->index &&
+            sim->deleted[i].values[group - value_groups] != 0 &&
             record_key_compare(&sim->deleted[i].key, key) == 0)
-            return &sim->deleted[i];
-    return NULL;
+            return sim->deleted[i].values[group - value_groups];
+    return 0;
+}
+
+static void note_deleted(struct sim *sim, const struct sim_deleted *deleted)
+{
+    if (sim->deleted_count == SIM_DELETED_MAX)
+        sim->ledger.overflow = "deletions";
+    else
+        sim->deleted[sim->deleted_count++] = *deleted;
 }
 
 /* One INSERT or UPDATE. */
@@ -110,7 +120,6 @@ static void tell_edit(struct sim *sim, struct phone *phone, uint32_t n, bool mad
 static bool write_row(struct sim *sim, struct phone *phone, const struct record_key *key,
                       const struct value_group *const *groups, size_t count, bool bad, bool made)
 {
-    const struct sim_deleted *deleted = made ? deleted_here(sim, phone, key) : NULL;
     char sql[4 * SQL_LEN], columns[SQL_LEN] = "", literals[SQL_LEN] = "";
     uint32_t values[GROUPS_MAX], seen[GROUPS_MAX];
     size_t columns_at = 0, literals_at = 0;
@@ -118,9 +127,9 @@ static bool write_row(struct sim *sim, struct phone *phone, const struct record_
     for (size_t i = 0; i < count; i++) {
         char literal[VALUES_SQL_LEN];
         values[i] = ledger_value(&sim->ledger);
-        seen[i] = deleted != NULL ? deleted->values[groups[i] - value_groups]
-                  : made          ? 0
-                                  : value_now(phone, key, groups[i]);
+        seen[i] = made ? 0 : value_now(phone, key, groups[i]);
+        if (seen[i] == 0)
+            seen[i] = seen_before(sim, phone, key, groups[i]);
         value_literals(groups[i], values[i], bad && groups[i]->spoils, literal);
         columns_at += (size_t)snprintf(columns + columns_at, sizeof columns - columns_at, ", %s",
                                        value_columns(groups[i]));
@@ -259,14 +268,41 @@ static void edit_oversize(struct sim *sim, struct phone *phone)
     sim_say(sim, "  phone %d makes %s too large with %u", phone->index, sim_name(&key, name), n);
 }
 
+/* A nurse empties a field. */
+static void empty_field(struct sim *sim, struct phone *phone)
+{
+    const struct value_group *pin = value_group_find(TYPE_PATIENT, 13);
+    const struct value_group *zone = value_group_find(TYPE_PATIENT, 9);
+    const struct value_group *group = sim_chance(sim, 60) ? pin : zone;
+    char sql[SQL_LEN], id[PHONE_BLOB_LEN], name[48];
+    struct record_key key;
+
+    if (!pick(sim, phone, TYPE_PATIENT, &key))
+        return;
+    uint32_t seen = value_now(phone, &key, group);
+    snprintf(sql, sizeof sql, "UPDATE patient SET %s = '' WHERE id = %s", group->column,
+             phone_blob(&key.id, id));
+    if (phone_sql(phone, sql) || phone->disk->down)
+        write_over(sim, phone, seen);
+    struct sim_deleted emptied = {.key = key, .phone = phone->index};
+    emptied.values[group - value_groups] = seen;
+    note_deleted(sim, &emptied);
+    sim_say(sim, "  phone %d empties %s of %s (saw %u)", phone->index, group->column,
+            sim_name(&key, name), seen);
+}
+
 static void undelete(struct sim *sim, struct phone *phone)
 {
     char sql[SQL_LEN], where[SQL_LEN / 2], id[PHONE_BLOB_LEN];
 
     if (sim->deleted_count == 0)
         return;
-    struct record_key key = sim->deleted[sim_below(sim, sim->deleted_count)].key;
-    if (!knows_type(phone, key.type))
+    const struct sim_deleted *deleted = &sim->deleted[sim_below(sim, sim->deleted_count)];
+    struct record_key key = deleted->key;
+    /* Nobody brings back what was never near. */
+    if (!knows_type(phone, key.type) ||
+        record_uuid_compare(&sim->phones[deleted->phone].enrolment_region,
+                            &phone->enrolment_region) != 0)
         return;
     put_where(&key, where, sizeof where);
     snprintf(sql, sizeof sql, "SELECT count(*) FROM %s%s", value_table(key.type), where);
@@ -293,7 +329,9 @@ void user_act(struct sim *sim, struct phone *phone)
         make_child(sim, phone);
     } else if (draw < 49) {
         edit_oversize(sim, phone);
-    } else if (draw < 53 && sim_has(sim, SIM_DELETES_BIT)) {
+    } else if (draw < 51) {
+        empty_field(sim, phone);
+    } else if (draw < 54 && sim_has(sim, SIM_DELETES_BIT)) {
         undelete(sim, phone);
     } else if (draw < 58) {
         user_repair(sim, phone);
@@ -308,13 +346,20 @@ void user_move(struct sim *sim, struct phone *phone)
 {
     struct record_uuid facility = sim_facility((unsigned)sim_below(sim, SIM_FACILITIES));
     bool taken_back = sim_chance(sim, 20);
+    bool registration = !taken_back && sim_chance(sim, 20); /* which stays what it was first */
     struct record_key key;
-    char name[48];
+    char name[48], sql[SQL_LEN], id[PHONE_BLOB_LEN];
 
     if (!pick(sim, phone, TYPE_PATIENT, &key))
         return;
-    set_facility(phone, &key, "assigned_facility_id", taken_back ? NULL : &facility);
-    sim_say(sim, "  phone %d assigns %s to facility %d", phone->index, sim_name(&key, name),
+    /* Of a new one it would be where it belongs, which may be nowhere near. */
+    snprintf(sql, sizeof sql, "SELECT outpost_version FROM patient WHERE id = %s",
+             phone_blob(&key.id, id));
+    registration = registration && phone_number(phone, sql) > 0;
+    set_facility(phone, &key, registration ? "registration_facility_id" : "assigned_facility_id",
+                 taken_back ? NULL : &facility);
+    sim_say(sim, "  phone %d %s %s to facility %d", phone->index,
+            registration ? "registers" : "assigns", sim_name(&key, name),
             taken_back ? -1 : facility.bytes[1]);
 }
 
@@ -355,8 +400,8 @@ void user_delete(struct sim *sim, struct phone *phone)
     bool done = phone_sql(phone, sql);
     sim_say(sim, "  phone %d deletes %s%s", phone->index, sim_name(&key, name),
             done ? "" : ", which fails");
-    if (done && sim->deleted_count < SIM_DELETED_MAX)
-        sim->deleted[sim->deleted_count++] = deleted;
+    if (done)
+        note_deleted(sim, &deleted);
 }
 
 void user_administer(struct sim *sim, struct phone *phone)

@@ -750,6 +750,34 @@ static void test_R20_left_family_goes_when_nothing_is_pending(void)
     tear_down();
 }
 
+/* A family that left is marked alone as long as an offer is due: what is held of it may
+ * be all that there is. It goes with the CaughtUp that ends the offers. */
+static void test_R22_nothing_is_purged_while_an_offer_is_due(void)
+{
+    struct record_key patient = patient_key(1), pressure = pressure_key(1, 0x11);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    server_pressure(server, 1, 0x11, 120, 80);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE outpost_state SET offer_due = 1");
+    app(&device, "UPDATE patient SET zone = 'Z'");
+    mini_server_forget(server, &pressure);
+    server->out_of_scope = patient.type;
+    /* Welcome and the answer; no CaughtUp. */
+    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 2}));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 1);
+    mini_server_forget(server, &patient);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(device.result.withdrawn, 1);
+    CU_ASSERT_FALSE(device.result.digest_mismatch);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
+    expect_same(&device, server);
+    tear_down();
+}
+
 /* A family enters: clean rows make room for what follows, edits stay. */
 static void test_R20_entered_family_comes_whole(void)
 {
@@ -869,6 +897,7 @@ int main(void)
         SUITE_TEST(test_R21_first_sync_notes_nothing),
         SUITE_TEST(test_R21_answered_before_the_snapshot_stays),
         SUITE_TEST(test_R20_left_family_goes_when_nothing_is_pending),
+        SUITE_TEST(test_R22_nothing_is_purged_while_an_offer_is_due),
         SUITE_TEST(test_R20_entered_family_comes_whole),
         SUITE_TEST(test_R6_pulled_while_sealed_stays_pending),
         SUITE_TEST(test_R12_one_field_takes_its_group_along),

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 outpost_unit_test(merge outpost_server)
+outpost_unit_test(scope outpost_server)
 outpost_unit_test(settings outpost_server)
 outpost_unit_test(cursor outpost_server)
 outpost_unit_test(standing outpost_server)

@@ -374,8 +374,9 @@ struct  Outpost__V1__RegionTotal
    */
   uint64_t remaining;
   /*
-   * The device's place in this region is not in the server's history: the
-   * region is sent anew, and the device offers what it holds and the server lacks.
+   * The device's place in this region, or in one that it comes from and whose
+   * records it may still hold, is not in the server's history: the region is
+   * sent anew, and the device offers what it holds and the server lacks.
    */
   protobuf_c_boolean reset;
 };

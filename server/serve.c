@@ -6,6 +6,7 @@
  */
 #include "serve.h"
 
+#include "engine.h"
 #include "enrol.h"
 #include "enrolled.h"
 #include "health.h"
@@ -230,25 +231,12 @@ static int start_handles(struct server *server)
     return code;
 }
 
-struct rpc_status serve_open_store(const struct config *config, const struct store_options *options,
-                                   struct store **store_out)
-{
-    char path[CONFIG_PATH_LEN];
-
-    if (strcmp(config->store, "sqlite") != 0)
-        return rpc_status_make(RPC_INVALID_ARGUMENT,
-                               "%s/outpostd.ini: store must be sqlite, not \"%.64s\"",
-                               config->folder, config->store);
-    config_path(config, "outpost.db", path);
-    return store_sqlite_open(path, false, options, store_out);
-}
-
 /* With a handle of its own: the serving one tells the loop, which does not run yet. */
 static struct rpc_status replay_enrolments(struct server *server)
 {
     struct store_options options = {.roles = server->streams.roles};
     struct store *store = NULL;
-    struct rpc_status status = serve_open_store(server->config, &options, &store);
+    struct rpc_status status = engine_open(server->config, &options, &store);
 
     if (rpc_ok(&status))
         status = enrolled_replay(server->config, store);
@@ -296,7 +284,7 @@ static struct rpc_status open_services(struct server *server)
     if (rpc_ok(&status))
         status = replay_enrolments(server);
     if (rpc_ok(&status))
-        status = serve_open_store(server->config, &options, &streams->store);
+        status = engine_open(server->config, &options, &streams->store);
     if (rpc_ok(&status))
         status = open_standard_services(server);
     return status;

@@ -312,6 +312,7 @@ enum postgres_code postgres_device_list(struct postgres_conn *conn, struct store
         return code;
     const PGresult *result = postgres_result(conn, devices);
     size_t count = postgres_row_count(result);
+    free(list->devices); /* of an earlier try */
     list->devices = calloc(count > 0 ? count : 1, sizeof *list->devices);
     if (list->devices == NULL)
         return POSTGRES_NO_MEMORY;

@@ -302,6 +302,7 @@ static void add_rights(const PGresult *result, struct store_device_list *list)
 
 enum postgres_code postgres_device_list(struct postgres_conn *conn, struct store_device_list *list)
 {
+    free(list->devices); /* of an earlier try */
     list->devices = NULL;
     list->device_count = 0;
     size_t devices = postgres_send(conn, DEVICE_COLUMNS " ORDER BY device_id");
@@ -312,7 +313,6 @@ enum postgres_code postgres_device_list(struct postgres_conn *conn, struct store
         return code;
     const PGresult *result = postgres_result(conn, devices);
     size_t count = postgres_row_count(result);
-    free(list->devices); /* of an earlier try */
     list->devices = calloc(count > 0 ? count : 1, sizeof *list->devices);
     if (list->devices == NULL)
         return POSTGRES_NO_MEMORY;

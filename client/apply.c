@@ -261,7 +261,8 @@ static bool rebase(struct store *store, const struct sealed *sealed)
     return good;
 }
 
-static bool mark_rejected(struct store *store, const struct sealed *sealed,
+/* generation: of the row that the server refused. */
+static bool mark_rejected(struct store *store, const struct sealed *sealed, int64_t generation,
                           const struct answer *answer)
 {
     sqlite3_stmt *statement = store_statement(store, STORE_REJECTED_PUT);
@@ -271,7 +272,7 @@ static bool mark_rejected(struct store *store, const struct sealed *sealed,
     store_bind_key(statement, &sealed->key);
     sqlite3_bind_int64(statement, 4, answer->reason);
     sqlite3_bind_int64(statement, 5, answer->field);
-    sqlite3_bind_int64(statement, 6, sealed->generation);
+    sqlite3_bind_int64(statement, 6, generation);
     return store_run(store, statement);
 }
 
@@ -289,12 +290,15 @@ static bool settle(struct store *store, const struct sealed *sealed, const struc
     if (good) {
         bool quarantined = answer->status == ANSWER_QUARANTINED;
         bool edited = generation != sealed->generation && !image_same(&row, &sealed->image);
-        bool same = image_same(&row, now);
+        /* Out of scope, the server's copy is not told: a row that is gone is no answer's. */
+        bool same = answer->status != ANSWER_OUT_OF_SCOPE && image_same(&row, now);
         if (same || (!edited && !quarantined))
             good = apply_clean(store, key, now, same);
         else
             good = image_write_held(store, key, now) &&
-                   (quarantined ? mark_rejected(store, sealed, answer) : rebase(store, sealed));
+                   (quarantined ? mark_rejected(store, sealed,
+                                                edited ? sealed->generation : generation, answer)
+                                : rebase(store, sealed));
     }
     image_deinit(&row);
     return good;

@@ -292,7 +292,9 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
         return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);
     if (!restore_unknown(sealing, type, key))
         return false;
-    if (image_same(&sealing->row, &sealing->held))
+    /* A deleted record whose server's copy is only not held here (R20) is not deleted there. */
+    bool deleted_unheld = image_living(&sealing->base) && !sealing->held.present;
+    if (!deleted_unheld && image_same(&sealing->row, &sealing->held))
         return apply_clean(store, key, &sealing->held, true);
     return seal_images(sealing, type, key, generation);
 }

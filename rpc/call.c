@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A call, as both ends see it: a queue of messages each way and an end that is
- * told once. The functions of rpc.h that an owner calls only take notes; its
+ * A call, as both ends see it: states, receiving, and an end that is told once;
+ * call_send.c is the way out. The functions of rpc.h that an owner calls only take notes; its
  * callbacks all come from call_dispatch, so that an owner may call anything
  * from anywhere and is never called from inside its own call.
  */
@@ -12,8 +12,6 @@
 #include <stdlib.h>
 
 enum {
-    /* Shorter messages are not worth a compressor. */
-    COMPRESS_BYTES_MIN = 128,
     INBOX_BYTES_MAX = FRAMING_PREFIX_LEN + RPC_MESSAGE_BYTES_MAX + CONN_STREAM_WINDOW_BYTES,
 };
 
@@ -57,6 +55,7 @@ static void call_free(rpc_call *call)
     else
         conn->calls = call->next;
     conn->call_count--;
+    conn->life.calls_ended_ms = conn->now_ms;
     conn->inbox_bytes -= queue_len(&call->inbox);
     queue_clear(&call->inbox);
     metadata_deinit(&call->received);
@@ -117,6 +116,7 @@ void call_end(rpc_call *call, const struct rpc_status *status)
     if (call->state == CALL_ENDED)
         return;
     set_state(call, CALL_ENDED);
+    call->unprocessed |= !call->headers_sent;
     if (status != &call->status)
         call->status = *status;
     consume(call, call->unconsumed);
@@ -220,11 +220,15 @@ static bool deliver_one(rpc_call *call)
         status = rpc_status_make(RPC_RESOURCE_EXHAUSTED, "a message is over %zu bytes", limit);
         break;
     case FRAMING_BAD_FLAG:
+        rpc_call_blame(call);
         status = rpc_status_make(RPC_INTERNAL, "a message begins with an unknown flag");
         break;
     case FRAMING_MESSAGE:
-        if (message.compressed && !inflate_message(call, &message.bytes, &status))
+        if (message.compressed && !inflate_message(call, &message.bytes, &status)) {
+            rpc_call_blame(call);
             break;
+        }
+        call->message_compressed = message.compressed;
         if (call->events.on_message != NULL)
             call->events.on_message(call->context, call, message.bytes);
         queue_drop(&call->inbox, message.framed_len);
@@ -269,10 +273,12 @@ void call_dispatch(rpc_call *call)
         call->headers_due = false;
         call->conn->role->tell_headers(call);
     }
-    deliver(call);
-    if (call->writable_due && call->state == CALL_OPEN && call->events.on_writable != NULL)
-        call->events.on_writable(call->context, call);
+    /* First, for its owner may read on then, and what waits comes before the end. */
+    bool writable = call->writable_due && call->state == CALL_OPEN;
     call->writable_due = false;
+    if (writable && call->events.on_writable != NULL)
+        call->events.on_writable(call->context, call);
+    deliver(call);
     finish_receiving(call);
     if (call->close_due && !call->told) {
         struct rpc_call_events events = call->events;
@@ -284,6 +290,13 @@ void call_dispatch(rpc_call *call)
     }
     if (call->told && call->state == CALL_ENDED && !call->due)
         call_free(call);
+}
+
+void rpc_call_blame(rpc_call *call)
+{
+    if (call->conn->role->server)
+        conn_spend(call->conn, BUDGET_BAD_MESSAGES);
+    conn_wake(call->conn);
 }
 
 void rpc_call_pause_reading(rpc_call *call)
@@ -299,131 +312,13 @@ void rpc_call_resume_reading(rpc_call *call)
     call_mark_due(call);
 }
 
-/* ---- Sending ------------------------------------------------------------- */
-
-static size_t queue_share(const rpc_conn *conn)
-{
-    size_t share = CONN_QUEUE_BYTES / (conn->call_count > 0 ? conn->call_count : 1);
-
-    return share < RPC_SEND_QUEUE_BYTES ? share : RPC_SEND_QUEUE_BYTES;
-}
-
-/* Frames the message at room; its length with the prefix. Compression that
- * does not make it shorter is not used. */
-static size_t frame_message(rpc_call *call, struct rpc_bytes message, uint8_t *room)
-{
-    bool compress = call->encoding != RPC_ENCODING_IDENTITY && call->encoding == call->declared &&
-                    message.len >= COMPRESS_BYTES_MIN;
-    size_t len = compress ? compressor_shrink(&call->conn->compressor, call->encoding, message,
-                                              room + FRAMING_PREFIX_LEN, message.len - 1)
-                          : 0;
-
-    framing_put_prefix(room, len > 0, len > 0 ? len : message.len);
-    if (len == 0 && message.len > 0)
-        memcpy(room + FRAMING_PREFIX_LEN, message.data, message.len);
-    return FRAMING_PREFIX_LEN + (len > 0 ? len : message.len);
-}
-
-static void submit_headers(rpc_call *call)
-{
-    if (call->headers_submitted)
-        return;
-    if (call->conn->role->server)
-        server_submit_headers(call);
-    else
-        client_submit_request(call);
-}
-
-void rpc_call_send(rpc_call *call, struct rpc_bytes message)
-{
-    rpc_conn *conn = call->conn;
-    struct rpc_status status;
-
-    if (call->state != CALL_OPEN || call->half_closed)
-        return;
-    if (message.len > RPC_MESSAGE_BYTES_MAX) {
-        status = rpc_status_make(RPC_RESOURCE_EXHAUSTED, "a message to send is over %d bytes",
-                                 RPC_MESSAGE_BYTES_MAX);
-        call_fail(call, &status);
-        return;
-    }
-    submit_headers(call);
-    if (call->state != CALL_OPEN)
-        return;
-    uint8_t *room = queue_reserve(&call->outbox, FRAMING_PREFIX_LEN + message.len);
-    if (room == NULL) {
-        status = rpc_status_make(RPC_RESOURCE_EXHAUSTED, "the send queue is full: wait until "
-                                                         "the call is writable");
-        call_fail(call, &status);
-        return;
-    }
-    size_t len = frame_message(call, message, room);
-    if (conn->outbox_bytes == 0)
-        conn->window_moved_ms = conn->clock.now_ms(conn->clock.context);
-    call->outbox.buffer.len += len;
-    conn->outbox_bytes += len;
-    if (!call->blocked && queue_len(&call->outbox) > queue_share(conn)) {
-        call->blocked = true;
-        conn->blocked_count++;
-    }
-    session_resume_data(call);
-    conn_wake(conn);
-}
-
-bool rpc_call_writable(const rpc_call *call)
-{
-    return !call->blocked && call->state == CALL_OPEN;
-}
-
-size_t call_take_queued(rpc_call *call, uint8_t *room, size_t len)
-{
-    struct rpc_bytes queued = queue_view(&call->outbox);
-    rpc_conn *conn = call->conn;
-
-    if (len > queued.len)
-        len = queued.len;
-    if (len == 0)
-        return 0;
-    memcpy(room, queued.data, len);
-    queue_drop(&call->outbox, len);
-    conn->outbox_bytes -= len;
-    conn->window_moved_ms = conn->clock.now_ms(conn->clock.context);
-    return len;
-}
-
-void call_note_drained(rpc_call *call)
-{
-    if (!call->blocked || queue_len(&call->outbox) > queue_share(call->conn) / 2)
-        return;
-    call->blocked = false;
-    call->conn->blocked_count--;
-    call->writable_due = true;
-    call_mark_due(call);
-}
-
-void rpc_call_set_encoding(rpc_call *call, enum rpc_encoding encoding)
-{
-    if (call->conn->role->server) {
-        if (encoding == RPC_ENCODING_ZSTD && !rpc_call_peer_accepts(call, encoding))
-            encoding = RPC_ENCODING_GZIP;
-        if (encoding == RPC_ENCODING_GZIP && !rpc_call_peer_accepts(call, encoding))
-            encoding = RPC_ENCODING_IDENTITY;
-    }
-    call->encoding = encoding;
-}
-
-bool rpc_call_peer_accepts(const rpc_call *call, enum rpc_encoding encoding)
-{
-    return (call->peer_accepts & 1u << encoding) != 0;
-}
-
 /* ---- Ending -------------------------------------------------------------- */
 
 void rpc_call_half_close(rpc_call *call)
 {
     if (call->state != CALL_OPEN || call->half_closed)
         return;
-    submit_headers(call);
+    call_submit_headers(call);
     call->half_closed = true;
     session_resume_data(call);
     conn_wake(call->conn);
@@ -509,6 +404,21 @@ void call_take_metadata(rpc_call *call, struct metadata *metadata, struct rpc_by
 struct rpc_metadata_list rpc_call_metadata(const rpc_call *call)
 {
     return metadata_view(&call->received);
+}
+
+struct rpc_metadata_list rpc_call_trailers(const rpc_call *call)
+{
+    return metadata_view(&call->received_trailers);
+}
+
+unsigned rpc_call_previous_attempts(const rpc_call *call)
+{
+    return call->previous_attempts;
+}
+
+bool rpc_call_unprocessed(const rpc_call *call)
+{
+    return call->unprocessed;
 }
 
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call)

@@ -7,9 +7,9 @@
  * getaddrinfo.
  *
  * A link that is dead looks like one that is silent. After half the stall
- * timeout without a byte it therefore sends a PING, which any live peer answers
- * at once; so a call that stays open for hours is kept, and a dead one is
- * noticed.
+ * timeout without a byte the connection therefore sends a PING, which any live
+ * peer answers at once; so a call that stays open for hours is kept, and a dead
+ * one is noticed.
  */
 #include "outpost/rpc_channel.h"
 
@@ -36,8 +36,6 @@ struct rpc_channel {
     struct rpc_channel_options options;
     rpc_conn *conn;
     int fd;
-    int64_t moved_ms; /* when bytes last went either way */
-    bool probing;     /* a PING is out; only an answer counts now */
     uint8_t room[ROOM_BYTES];
 };
 
@@ -153,8 +151,6 @@ static bool write_pending(rpc_channel *channel)
             return false;
         }
         rpc_conn_sent(channel->conn, (size_t)sent);
-        if (!channel->probing)
-            channel->moved_ms = now_ms(NULL);
     }
     return true;
 }
@@ -164,8 +160,6 @@ static void read_arrived(rpc_channel *channel)
     ssize_t len = recv(channel->fd, channel->room, sizeof channel->room, 0);
 
     if (len > 0) {
-        channel->probing = false;
-        channel->moved_ms = now_ms(NULL);
         rpc_conn_recv(channel->conn, rpc_bytes_view(channel->room, (size_t)len));
     } else if (len == 0 || (errno != EAGAIN && errno != EINTR)) {
         rpc_conn_eof(channel->conn);
@@ -184,8 +178,8 @@ static void await_socket(rpc_channel *channel, bool writing, int64_t until_ms)
         poll_fd.events |= POLLOUT;
     if (due_ms >= 0 && due_ms - now < wait_ms)
         wait_ms = due_ms - now;
-    if (until_ms - now < wait_ms)
-        wait_ms = until_ms - now;
+    if (until_ms < now + wait_ms)
+        wait_ms = until_ms > now ? until_ms - now : 0;
     int ready = poll(&poll_fd, 1, wait_ms > 0 ? (int)wait_ms : 0);
     if (ready > 0 && (poll_fd.revents & ~POLLOUT) != 0)
         read_arrived(channel);
@@ -193,30 +187,8 @@ static void await_socket(rpc_channel *channel, bool writing, int64_t until_ms)
         rpc_conn_tick(channel->conn);
 }
 
-/* When the link must be looked after: asked with a PING, or given up. */
-static int64_t stall_due_ms(const rpc_channel *channel)
-{
-    int64_t timeout_ms = channel->options.stall_timeout_ms;
-
-    return channel->moved_ms + (channel->probing ? timeout_ms : timeout_ms / 2);
-}
-
-/* False: the link is dead. */
-static bool look_after_link(rpc_channel *channel)
-{
-    if (now_ms(NULL) < stall_due_ms(channel))
-        return true;
-    if (channel->probing)
-        return false;
-    channel->probing = true;
-    conn_ping(channel->conn);
-    return true;
-}
-
 struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *context), void *context)
 {
-    channel->moved_ms = now_ms(NULL);
-    channel->probing = false;
     while (!done(context)) {
         bool writing = write_pending(channel);
 
@@ -226,17 +198,14 @@ struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *conte
             return channel->conn->status;
         if (cancelled(&channel->options))
             return cancelled_status();
-        if (!look_after_link(channel)) {
-            conn_end(channel->conn,
-                     rpc_status_make(RPC_UNAVAILABLE, "nothing came from %.100s in %lld ms",
-                                     channel->options.address,
-                                     (long long)channel->options.stall_timeout_ms));
-            rpc_conn_eof(channel->conn);
-            continue;
-        }
-        await_socket(channel, writing || channel->conn->awake, stall_due_ms(channel));
+        await_socket(channel, writing || channel->conn->awake, INT64_MAX);
     }
     return rpc_status_ok();
+}
+
+void rpc_channel_poll(rpc_channel *channel)
+{
+    await_socket(channel, false, INT64_MIN);
 }
 
 /* ---- Opening and closing ------------------------------------------------- */
@@ -273,7 +242,9 @@ struct rpc_status rpc_channel_open(const struct rpc_channel_options *options,
 {
     int64_t until_ms = now_ms(NULL) + options->connect_timeout_ms;
     const struct rpc_client_options client = {
-        .authority = options->address,
+        .keepalive_time_ms = options->stall_timeout_ms / 2,
+        .keepalive_timeout_ms = options->stall_timeout_ms - options->stall_timeout_ms / 2,
+        .authority = options->authority != NULL ? options->authority : options->address,
         .tls = options->tls,
         .clock = {now_ms, NULL},
         .message_bytes_max = RPC_MESSAGE_BYTES_MAX,

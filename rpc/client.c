@@ -42,7 +42,13 @@ static size_t format_timeout(int64_t left_ms, char text[12])
                             units[i].unit);
 }
 
-static void add_request_fields(rpc_call *call, struct headers *headers, char timeout[12])
+/* Values made for one block; they live until it is submitted. */
+struct request_texts {
+    char timeout[12];
+    char attempts[12];
+};
+
+static void add_request_fields(rpc_call *call, struct headers *headers, struct request_texts *texts)
 {
     rpc_conn *conn = call->conn;
 
@@ -58,38 +64,58 @@ static void add_request_fields(rpc_call *call, struct headers *headers, char tim
     headers_add_literal(headers, "grpc-accept-encoding", encoding_accepted);
     if (call->declared != RPC_ENCODING_IDENTITY)
         headers_add_literal(headers, "grpc-encoding", encoding_name(call->declared));
+    if (call->previous_attempts > 0)
+        headers_add_passing(headers, "grpc-previous-rpc-attempts",
+                            rpc_bytes_view(texts->attempts,
+                                           (size_t)snprintf(texts->attempts, sizeof texts->attempts,
+                                                            "%u", call->previous_attempts)));
     if (call->deadline_ms >= 0) {
         int64_t left_ms = call->deadline_ms - conn->clock.now_ms(conn->clock.context);
-        headers_add_passing(headers, "grpc-timeout",
-                            rpc_bytes_view(timeout, format_timeout(left_ms, timeout)));
+        headers_add_passing(
+            headers, "grpc-timeout",
+            rpc_bytes_view(texts->timeout, format_timeout(left_ms, texts->timeout)));
     }
+}
+
+static void end_not_started(rpc_call *call, enum rpc_code code, const char *reason)
+{
+    struct rpc_status status = rpc_status_make(code, "call not started: %s", reason);
+
+    call->headers_submitted = false;
+    call_end(call, &status);
 }
 
 /* Late, so that the owner can choose the encoding after it has the call. */
 void client_submit_request(rpc_call *call)
 {
     struct headers headers;
-    char timeout[12];
+    struct request_texts texts;
     nghttp2_data_provider provider = session_data_provider();
     int32_t stream_id = NGHTTP2_ERR_NOMEM;
 
     call->headers_submitted = true;
     call->declared = call->encoding;
     headers_init(&headers);
-    add_request_fields(call, &headers, timeout);
-    if (headers_add_metadata(&headers, &call->to_send))
+    add_request_fields(call, &headers, &texts);
+    bool made = headers_add_metadata(&headers, &call->to_send);
+    bool fits = session_peer_takes(call->conn, &headers);
+    if (made && fits)
         stream_id = nghttp2_submit_request(call->conn->session, NULL, headers.fields, headers.count,
                                            &provider, call);
     headers_deinit(&headers);
-    if (stream_id < 0) {
-        struct rpc_status status =
-            rpc_status_make(RPC_UNAVAILABLE, "call not started: %s", nghttp2_strerror(stream_id));
-        call->headers_submitted = false;
-        call_end(call, &status);
-        return;
+    if (made && !fits) {
+        end_not_started(call, RPC_RESOURCE_EXHAUSTED, "its metadata is more than the server takes");
+    } else if (stream_id < 0) {
+        end_not_started(call, RPC_UNAVAILABLE, nghttp2_strerror(stream_id));
+    } else {
+        call->stream_id = stream_id;
+        call->stream_open = true;
     }
-    call->stream_id = stream_id;
-    call->stream_open = true;
+}
+
+bool rpc_conn_takes_calls(const rpc_conn *conn)
+{
+    return conn->state != CONN_OVER && !conn->goaway_received && !conn->draining;
 }
 
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options)
@@ -97,7 +123,7 @@ rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options
     bool added = true;
 
     assert(!conn->role->server);
-    if (conn->state == CONN_OVER || conn->goaway_received || conn->draining)
+    if (!rpc_conn_takes_calls(conn))
         return NULL;
     rpc_call *call = call_new(conn);
     if (call == NULL)
@@ -114,9 +140,16 @@ rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options
     }
     call->events = options->events;
     call->context = options->context;
+    call->encoding = conn->encoding;
+    call->previous_attempts = options->previous_attempts;
     if (options->timeout_ms > 0)
         call->deadline_ms = conn->clock.now_ms(conn->clock.context) + options->timeout_ms;
     return call;
+}
+
+void rpc_conn_set_encoding(rpc_conn *conn, enum rpc_encoding encoding)
+{
+    conn->encoding = encoding;
 }
 
 /* ---- The response -------------------------------------------------------- */
@@ -235,6 +268,7 @@ static void take_close(rpc_call *call, uint32_t h2_error)
 
     if (call->remote_ended)
         return; /* what came is still to be delivered, and the status is known */
+    call->unprocessed = h2_error == NGHTTP2_REFUSED_STREAM;
     struct rpc_status status =
         rpc_status_make(expired ? RPC_DEADLINE_EXCEEDED : status_code_of_reset(h2_error),
                         "the server reset the call (HTTP/2 error %u: %s)", h2_error,
@@ -267,7 +301,10 @@ static const struct conn_role client_role = {
 
 void rpc_client_options_init_default(struct rpc_client_options *options)
 {
-    *options = (struct rpc_client_options){.message_bytes_max = RPC_MESSAGE_BYTES_MAX};
+    *options = (struct rpc_client_options){
+        .message_bytes_max = RPC_MESSAGE_BYTES_MAX,
+        .keepalive_timeout_ms = 20 * 1000,
+    };
 }
 
 /* The host of "host:port" or "[IPv6]:port". */
@@ -288,6 +325,7 @@ rpc_conn *rpc_client_conn_new(const struct rpc_client_options *options)
 
     if (conn == NULL)
         return NULL;
+    life_init_client(conn, options);
     char *host = authority_host(options->authority);
     conn->authority = copy_text(options->authority);
     conn->user_agent =

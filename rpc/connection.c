@@ -36,6 +36,8 @@ rpc_conn *conn_new(const struct conn_role *role, struct rpc_clock clock, size_t 
     queue_init(&conn->out, CONN_OUT_BYTES_MAX);
     conn->now_ms = clock.now_ms(clock.context);
     conn->handshake_due_ms = conn->now_ms + CONN_HANDSHAKE_MS;
+    conn->write_stall_ms = CONN_WRITE_STALL_MS;
+    conn->window_stall_ms = CONN_WINDOW_STALL_MS;
     conn->write_moved_ms = conn->window_moved_ms = conn->now_ms;
     return conn;
 }
@@ -103,22 +105,43 @@ void conn_end(rpc_conn *conn, struct rpc_status status)
     conn_wake(conn);
 }
 
-void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, struct rpc_status status)
+void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, const char *reason,
+                          struct rpc_status status)
 {
     if (conn->state != CONN_OPEN)
         return;
-    nghttp2_session_terminate_session(conn->session, h2_error);
+    nghttp2_submit_goaway(conn->session, NGHTTP2_FLAG_NONE,
+                          nghttp2_session_get_last_proc_stream_id(conn->session), h2_error,
+                          (const uint8_t *)reason, strlen(reason));
     conn->farewell = true;
     conn_end(conn, status);
+}
+
+void conn_spend(rpc_conn *conn, enum budget_kind kind)
+{
+    if (!budget_spend(&conn->budgets, kind, conn->now_ms) && conn->offence == NULL)
+        conn->offence = budget_text(kind);
+}
+
+static void end_if_offended(rpc_conn *conn)
+{
+    if (conn->offence != NULL)
+        conn_end_with_goaway(
+            conn, NGHTTP2_ENHANCE_YOUR_CALM, conn->offence,
+            rpc_status_make(RPC_UNAVAILABLE, "the peer was cut off: %s", conn->offence));
+}
+
+void conn_drop_out(rpc_conn *conn)
+{
+    conn->farewell = false;
+    queue_clear(&conn->out);
 }
 
 void rpc_conn_eof(rpc_conn *conn)
 {
     conn->now_ms = conn->clock.now_ms(conn->clock.context);
     conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "connection closed by the peer"));
-    /* Nobody will read it. */
-    conn->farewell = false;
-    queue_clear(&conn->out);
+    conn_drop_out(conn);
     conn_run_due(conn);
 }
 
@@ -176,18 +199,31 @@ void conn_run_due(rpc_conn *conn)
 
 /* ---- Bytes in ------------------------------------------------------------ */
 
+/* Too much of what is not forbidden in itself. */
+static bool is_flood(ssize_t error)
+{
+#ifdef RPC_HAVE_MAX_CONTINUATIONS
+    if (error == NGHTTP2_ERR_TOO_MANY_CONTINUATIONS)
+        return true;
+#endif
+    return error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_SETTINGS;
+}
+
 static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
 {
+    for (unsigned idle = frame_watch_idle(&conn->frame_watch, plain); idle > 0; idle--)
+        conn_spend(conn, BUDGET_IDLE_FRAMES);
     ssize_t taken = nghttp2_session_mem_recv(conn->session, plain.data, plain.len);
 
+    end_if_offended(conn);
     if (taken < 0) {
-        bool flooded = taken == NGHTTP2_ERR_FLOODED;
-        conn_end_with_goaway(
-            conn, flooded ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
-            rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", nghttp2_strerror((int)taken)));
+        const char *reason = nghttp2_strerror((int)taken);
+        conn_end_with_goaway(conn,
+                             is_flood(taken) ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
+                             reason, rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", reason));
     } else if (nghttp2_session_get_outbound_queue_size(conn->session) > CONN_CONTROL_FRAMES_MAX) {
-        conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM,
-                             rpc_status_make(RPC_UNAVAILABLE, "the peer reads no answers"));
+        conn->offence = "answers_not_read";
+        end_if_offended(conn);
     }
     conn_run_due(conn);
 }
@@ -229,16 +265,30 @@ static void take_ciphertext(rpc_conn *conn, struct rpc_bytes bytes)
     }
 }
 
+/* In steps as small as TLS records, so that an offender is stopped soon. */
+static void take_slices(rpc_conn *conn, struct rpc_bytes bytes)
+{
+    while (bytes.len > 0 && conn->state == CONN_OPEN) {
+        size_t len = bytes.len < RECORD_BYTES ? bytes.len : RECORD_BYTES;
+
+        take_plain(conn, rpc_bytes_view(bytes.data, len));
+        bytes.data += len;
+        bytes.len -= len;
+    }
+}
+
 struct rpc_status rpc_conn_recv(rpc_conn *conn, struct rpc_bytes bytes)
 {
     if (conn->state == CONN_OVER)
         return conn->status;
     conn->now_ms = conn->clock.now_ms(conn->clock.context);
     conn->bytes.received += bytes.len;
+    conn->life.moved_ms = conn->now_ms;
+    conn->life.probed_ms = -1;
     if (conn->tls != NULL)
         take_ciphertext(conn, bytes);
-    else if (bytes.len > 0)
-        take_plain(conn, bytes);
+    else
+        take_slices(conn, bytes);
     conn_run_due(conn);
     conn_wake(conn);
     return conn->state == CONN_OVER ? conn->status : rpc_status_ok();
@@ -270,10 +320,12 @@ static void collect(rpc_conn *conn)
 {
     do {
         conn_run_due(conn);
-        if (conn->state == CONN_OPEN || conn->farewell)
+        if (conn->state == CONN_OPEN || conn->farewell) {
+            conn->farewell = false;
             collect_frames(conn);
-        conn->farewell = false;
-    } while (conn->due_first != NULL && conn->plain.len < CONN_WRITE_BYTES);
+        }
+        end_if_offended(conn);
+    } while ((conn->farewell || conn->due_first != NULL) && conn->plain.len < CONN_WRITE_BYTES);
     conn_run_due(conn);
 }
 
@@ -319,8 +371,15 @@ struct rpc_bytes rpc_conn_pending(rpc_conn *conn)
 void rpc_conn_sent(rpc_conn *conn, size_t len)
 {
     conn->bytes.sent += len;
-    conn->write_moved_ms = conn->clock.now_ms(conn->clock.context);
+    conn->write_moved += len;
     queue_drop(&conn->out, len);
+    if (conn->write_moved >= CONN_PROGRESS_BYTES || queue_len(&conn->out) == 0) {
+        conn->write_moved_ms = conn->clock.now_ms(conn->clock.context);
+        conn->write_moved = 0;
+        /* A long upload over a slow link is alive, though nothing comes back. */
+        if (conn->life.probed_ms < 0)
+            conn->life.moved_ms = conn->write_moved_ms;
+    }
 }
 
 /* ---- Time ---------------------------------------------------------------- */
@@ -341,9 +400,10 @@ int64_t rpc_conn_due_ms(const rpc_conn *conn)
     if (conn->state != CONN_OVER)
         due_ms = conn->handshake_due_ms;
     if (queue_len(&conn->out) > 0)
-        due_ms = earlier(due_ms, conn->write_moved_ms + CONN_WRITE_STALL_MS);
+        due_ms = earlier(due_ms, conn->write_moved_ms + conn->write_stall_ms);
     if (conn->outbox_bytes > 0)
-        due_ms = earlier(due_ms, conn->window_moved_ms + CONN_WINDOW_STALL_MS);
+        due_ms = earlier(due_ms, conn->window_moved_ms + conn->window_stall_ms);
+    due_ms = earlier(due_ms, life_due_ms(conn));
     for (const rpc_call *call = conn->calls; call != NULL; call = call->next)
         if (call->state != CALL_ENDED)
             due_ms = earlier(due_ms, call->deadline_ms);
@@ -356,17 +416,16 @@ static void end_if_stalled(rpc_conn *conn)
 
     if (conn->state != CONN_OVER && conn->handshake_due_ms >= 0 &&
         conn->now_ms >= conn->handshake_due_ms)
-        conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "no HTTP/2 settings from the peer in %d s",
-                                       CONN_HANDSHAKE_MS / 1000));
-    if (conn->outbox_bytes > 0 && conn->now_ms >= conn->window_moved_ms + CONN_WINDOW_STALL_MS)
-        conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM,
+        conn_end(conn,
+                 rpc_status_make(RPC_UNAVAILABLE, "no HTTP/2 settings from the peer in time"));
+    if (conn->outbox_bytes > 0 && conn->now_ms >= conn->window_moved_ms + conn->window_stall_ms)
+        conn_end_with_goaway(conn, NGHTTP2_ENHANCE_YOUR_CALM, "no_window",
                              rpc_status_make(RPC_UNAVAILABLE, "the peer opened no window in %d s",
-                                             CONN_WINDOW_STALL_MS / 1000));
-    if (writing && conn->now_ms >= conn->write_moved_ms + CONN_WRITE_STALL_MS) {
+                                             (int)(conn->window_stall_ms / 1000)));
+    if (writing && conn->now_ms >= conn->write_moved_ms + conn->write_stall_ms) {
         conn_end(conn, rpc_status_make(RPC_UNAVAILABLE, "the peer read nothing in %d s",
-                                       CONN_WRITE_STALL_MS / 1000));
-        conn->farewell = false;
-        queue_clear(&conn->out);
+                                       (int)(conn->write_stall_ms / 1000)));
+        conn_drop_out(conn);
     }
 }
 
@@ -378,6 +437,7 @@ void rpc_conn_tick(rpc_conn *conn)
             conn->now_ms >= call->deadline_ms)
             call_expire(call);
     end_if_stalled(conn);
+    life_tick(conn);
     conn_run_due(conn);
     conn_wake(conn);
 }
@@ -393,12 +453,4 @@ struct rpc_conn_bytes rpc_conn_bytes(const rpc_conn *conn)
         bytes.handshake_received = bytes.received;
     }
     return bytes;
-}
-
-void conn_ping(rpc_conn *conn)
-{
-    if (conn->state != CONN_OPEN)
-        return;
-    nghttp2_submit_ping(conn->session, NGHTTP2_FLAG_NONE, NULL);
-    conn_wake(conn);
 }

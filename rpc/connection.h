@@ -2,8 +2,8 @@
  *
  * A connection and its calls, as the files of this folder share them:
  * connection.c (bytes in and out, timers), session.c (what nghttp2 tells),
- * call.c (what a call's owner asks and hears), server.c and client.c (the two
- * roles).
+ * call.c and call_send.c (what a call's owner asks and hears), server.c and
+ * client.c (the two roles).
  *
  * The rule that keeps this simple: nghttp2's callbacks only take notes. They
  * put bytes into a call's inbox, set flags and mark the call due; the owners of
@@ -13,7 +13,10 @@
 #ifndef OUTPOST_RPC_CONNECTION_H
 #define OUTPOST_RPC_CONNECTION_H
 
+#include "budget.h"
 #include "compress.h"
+#include "frame_watch.h"
+#include "life.h"
 #include "metadata.h"
 #include "outpost/rpc.h"
 #include "queue.h"
@@ -50,19 +53,19 @@ enum {
     /* Frames queued other than DATA: a peer that provokes answers and reads
      * none of them. */
     CONN_CONTROL_FRAMES_MAX = 2000,
-    /* Frames in a row that carry nothing (PING, SETTINGS, empty DATA, ...),
-     * within CONN_IDLE_FRAMES_MS: floods that cost the peer little. A client
-     * that keeps a silent call alive sends a few a minute. */
-    CONN_IDLE_FRAMES_MAX = 1000,
-    CONN_IDLE_FRAMES_MS = 60 * 1000,
     /* Header blocks are dropped over RPC_HEADER_BYTES_MAX, and no longer looked
      * at over this: references into the HPACK table are cheap to send. */
     CONN_HEADER_BYTES_HARD_MAX = 8 * RPC_HEADER_BYTES_MAX,
 
-    /* From the first byte to the peer's SETTINGS: slots held by nobody. */
+    /* Times, where no option says otherwise. From the first byte to the peer's
+     * SETTINGS: slots held by nobody. */
     CONN_HANDSHAKE_MS = 20 * 1000,
     /* A write that makes no progress: a peer that does not read. */
     CONN_WRITE_STALL_MS = 60 * 1000,
+    /* Bytes that count as progress: a peer that reads one now and then. */
+    CONN_PROGRESS_BYTES = 1024,
+    /* A DATA frame cut below this by the peer's window, see BUDGET_SMALL_WINDOWS. */
+    CONN_SMALL_WINDOW_BYTES = 256,
     /* Messages queued and the peer opens no window: the same, one layer up. */
     CONN_WINDOW_STALL_MS = 300 * 1000,
 };
@@ -124,6 +127,7 @@ struct rpc_conn {
 
     struct compressor compressor;
     struct rpc_buffer inflated;
+    enum rpc_encoding encoding; /* of new calls; client */
 
     rpc_call *calls; /* all of them, newest first */
     size_t call_count;
@@ -134,11 +138,17 @@ struct rpc_conn {
     rpc_call *due_last;
     bool running_due;
 
+    int64_t write_stall_ms;
+    int64_t window_stall_ms;
     int64_t handshake_due_ms; /* -1: the peer's SETTINGS are here */
     int64_t write_moved_ms;   /* out got its first byte, or the driver sent some */
+    size_t write_moved;       /* bytes of progress since */
     int64_t window_moved_ms;  /* the same for the calls' outboxes */
-    unsigned idle_frames;
-    int64_t idle_since_ms; /* when the first of them came */
+    size_t window_moved;
+    struct frame_watch frame_watch;
+    struct budgets budgets;
+    const char *offence; /* what the peer did; the connection ends for it */
+    struct life life;
     bool draining;
     bool goaway_received;
 
@@ -159,15 +169,17 @@ bool conn_start(rpc_conn *conn, rpc_tls *tls, const char *host);
 
 /* Ends it: the calls are closed, the status is kept. */
 void conn_end(rpc_conn *conn, struct rpc_status status);
-/* The same for a peer that broke the rules: with a GOAWAY. */
-void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, struct rpc_status status);
+/* The same with a GOAWAY; reason is its debug data, for whoever looks into it. */
+void conn_end_with_goaway(rpc_conn *conn, uint32_t h2_error, const char *reason,
+                          struct rpc_status status);
+/* Nobody will read what is still to be sent. */
+void conn_drop_out(rpc_conn *conn);
+/* Notes that the peer did something that is counted. */
+void conn_spend(rpc_conn *conn, enum budget_kind kind);
 
 /* Something may have come to send. */
 void conn_wake(rpc_conn *conn);
 void conn_run_due(rpc_conn *conn);
-
-/* For the blocking driver. */
-void conn_ping(rpc_conn *conn);
 
 /* ---- A call -------------------------------------------------------------- */
 
@@ -229,21 +241,26 @@ struct rpc_call {
     struct queue inbox;
     size_t unconsumed; /* bytes of it for which the window is not reopened */
     bool paused;
-    bool remote_ended; /* END_STREAM came */
+    bool message_compressed; /* the one delivered last */
+    bool remote_ended;       /* END_STREAM came */
 
     struct queue outbox;
     enum rpc_encoding encoding; /* of the messages to send */
     enum rpc_encoding declared; /* said in the headers that were submitted */
+    bool uncompressing;         /* not of the messages from now on */
     bool headers_submitted;
-    bool deferred;    /* nghttp2 waits for session_resume_data */
-    bool half_closed; /* client */
-    bool blocked;     /* on_writable is owed */
+    bool headers_sent; /* client: the server may have seen the call */
+    bool unprocessed;  /* client: it has not */
+    bool deferred;     /* nghttp2 waits for session_resume_data */
+    bool half_closed;  /* client */
+    bool blocked;      /* on_writable is owed */
     struct metadata to_send;
     struct metadata trailers_to_send;
 
-    struct rpc_status status; /* FINISHING, ENDED */
-    int64_t deadline_ms;      /* -1: none */
-    char *path;               /* client, until submitted */
+    struct rpc_status status;   /* FINISHING, ENDED */
+    int64_t deadline_ms;        /* -1: none */
+    char *path;                 /* client, until submitted */
+    unsigned previous_attempts; /* a client's own; of a server's peer */
 };
 
 rpc_call *call_new(rpc_conn *conn);
@@ -261,6 +278,8 @@ void call_fail(rpc_call *call, const struct rpc_status *status);
 
 /* DATA that came; drops it when nobody wants it. */
 void call_receive(rpc_call *call, struct rpc_bytes bytes);
+/* The initial headers, unless they went already. */
+void call_submit_headers(rpc_call *call);
 /* Moves queued bytes into a DATA frame. */
 size_t call_take_queued(rpc_call *call, uint8_t *room, size_t len);
 /* on_writable is owed and due, if enough has drained. */
@@ -280,6 +299,8 @@ void server_submit_answer(rpc_call *call); /* trailers-only when nothing was sen
 void client_submit_request(rpc_call *call);
 /* session.c: the data provider of both. */
 nghttp2_data_provider session_data_provider(void);
+/* Within the header list that the peer said it takes. */
+bool session_peer_takes(const rpc_conn *conn, const struct headers *headers);
 /* There is something to read again after it said DEFERRED. */
 void session_resume_data(rpc_call *call);
 

@@ -12,6 +12,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+enum { NUMBER_DIGITS_MAX = 9 };
+
 static const char reserved_prefix[] = "grpc-";
 
 static bool ends_in_bin(struct rpc_bytes name)
@@ -260,6 +262,15 @@ bool headers_add_metadata(struct headers *headers, const struct metadata *metada
     return true;
 }
 
+size_t headers_list_size(const struct headers *headers)
+{
+    size_t size = 0;
+
+    for (size_t i = 0; i < headers->count; i++)
+        size += headers->fields[i].namelen + headers->fields[i].valuelen + FIELD_OVERHEAD_BYTES;
+    return size;
+}
+
 /* ---- base64 -------------------------------------------------------------- */
 
 static const char base64_alphabet[] =
@@ -322,6 +333,22 @@ bool base64_decode(struct rpc_bytes text, uint8_t *room, size_t *len_out)
     }
     *len_out = len;
     return true;
+}
+
+/* ---- Numbers ------------------------------------------------------------- */
+
+int64_t metadata_parse_number(struct rpc_bytes text)
+{
+    int64_t number = 0;
+
+    if (text.len == 0 || text.len > NUMBER_DIGITS_MAX)
+        return -1;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return -1;
+        number = number * 10 + (text.data[i] - '0');
+    }
+    return number;
 }
 
 /* ---- Percent-encoding of grpc-message ------------------------------------ */

@@ -46,7 +46,9 @@ bool metadata_name_reserved(struct rpc_bytes name);
 
 /* ---- A block of header fields to send ------------------------------------ */
 
-enum { HEADERS_MAX = 2 * RPC_METADATA_MAX + 12 };
+enum { FIELD_OVERHEAD_BYTES = 32 }; /* what is counted for a field beside its text */
+
+enum { HEADERS_MAX = 2 * RPC_METADATA_MAX + 16 };
 
 /* Fields point at what was given until the block is submitted. */
 struct headers {
@@ -68,6 +70,9 @@ void headers_add_passing(struct headers *headers, const char *name, struct rpc_b
 /* Once per block. False: no memory. */
 bool headers_add_metadata(struct headers *headers, const struct metadata *metadata);
 
+/* As RFC 9113 counts a block, for SETTINGS_MAX_HEADER_LIST_SIZE. */
+size_t headers_list_size(const struct headers *headers);
+
 /* ---- Encodings ----------------------------------------------------------- */
 
 size_t base64_encoded_len(size_t len);
@@ -75,6 +80,9 @@ size_t base64_encoded_len(size_t len);
 void base64_encode(struct rpc_bytes bytes, uint8_t *room);
 /* Padded or not. False: not base64. room has bytes.len bytes. */
 bool base64_decode(struct rpc_bytes text, uint8_t *room, size_t *len_out);
+
+/* A number of at most nine digits; -1: it is none. */
+int64_t metadata_parse_number(struct rpc_bytes text);
 
 /* room has 3 * strlen(text) bytes. */
 size_t percent_encode(const char *text, uint8_t *room);

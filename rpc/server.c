@@ -63,6 +63,9 @@ static void take_field(rpc_call *call, struct rpc_bytes name, struct rpc_bytes v
     } else if (bytes_are(name, "grpc-timeout")) {
         fields->timeout_ms = parse_timeout_ms(value);
         fields->malformed |= fields->timeout_ms < 0;
+    } else if (bytes_are(name, "grpc-previous-rpc-attempts")) {
+        int64_t attempts = metadata_parse_number(value);
+        call->previous_attempts = attempts > 0 ? (unsigned)attempts : 0;
     } else if (!call_take_common_field(call, name, value)) {
         call_take_metadata(call, &call->received, name, value);
     }
@@ -162,6 +165,20 @@ static void check_submitted(rpc_call *call, bool submitted)
     call_end(call, &status);
 }
 
+/* The handler's metadata is more than the client takes: the answer is a status. */
+static void refuse_own_metadata(rpc_call *call)
+{
+    struct rpc_status status =
+        rpc_status_make(RPC_RESOURCE_EXHAUSTED, "the metadata is more than the client takes");
+
+    metadata_deinit(&call->to_send);
+    call->headers_submitted = false;
+    if (call->state == CALL_OPEN)
+        rpc_call_finish(call, status);
+    else
+        call->status = status;
+}
+
 void server_submit_headers(rpc_call *call)
 {
     struct headers headers;
@@ -172,31 +189,58 @@ void server_submit_headers(rpc_call *call)
     call->declared = call->encoding;
     if (call->declared != RPC_ENCODING_IDENTITY)
         headers_add_literal(&headers, "grpc-encoding", encoding_name(call->declared));
-    bool submitted = headers_add_metadata(&headers, &call->to_send) &&
-                     nghttp2_submit_response(call->conn->session, call->stream_id, headers.fields,
-                                             headers.count, &provider) == 0;
+    bool added = headers_add_metadata(&headers, &call->to_send);
+    if (added && !session_peer_takes(call->conn, &headers)) {
+        headers_deinit(&headers);
+        refuse_own_metadata(call);
+        return;
+    }
+    bool submitted =
+        added && nghttp2_submit_response(call->conn->session, call->stream_id, headers.fields,
+                                         headers.count, &provider) == 0;
     headers_deinit(&headers);
     check_submitted(call, submitted);
 }
 
-/* The status, as trailers after what was sent or as the whole answer. */
-static bool submit_status(rpc_call *call, struct headers *headers, bool whole)
-{
+/* Values made for one block; they live until it is submitted. */
+struct status_texts {
     char number[12];
     uint8_t message[3 * RPC_STATUS_MESSAGE_LEN];
-    size_t message_len = percent_encode(call->status.message, message);
-    nghttp2_session *session = call->conn->session;
+};
+
+static bool add_status(rpc_call *call, struct headers *headers, struct status_texts *texts)
+{
+    size_t message_len = percent_encode(call->status.message, texts->message);
 
     if (rpc_ok(&call->status)) {
         headers_add_literal(headers, "grpc-status", "0");
     } else {
-        snprintf(number, sizeof number, "%u", (unsigned)call->status.code);
-        headers_add_value(headers, "grpc-status", rpc_bytes_view(number, strlen(number)));
+        snprintf(texts->number, sizeof texts->number, "%u", (unsigned)call->status.code);
+        headers_add_value(headers, "grpc-status",
+                          rpc_bytes_view(texts->number, strlen(texts->number)));
     }
     if (message_len > 0)
-        headers_add_passing(headers, "grpc-message", rpc_bytes_view(message, message_len));
-    if (!headers_add_metadata(headers, &call->trailers_to_send))
+        headers_add_passing(headers, "grpc-message", rpc_bytes_view(texts->message, message_len));
+    return headers_add_metadata(headers, &call->trailers_to_send);
+}
+
+/* The status, as trailers after what was sent or as the whole answer. Trailers
+ * that the client would not take give way to the status that says so. */
+static bool submit_status(rpc_call *call, struct headers *headers, bool whole)
+{
+    struct status_texts texts;
+    nghttp2_session *session = call->conn->session;
+    size_t count = headers->count;
+
+    if (!add_status(call, headers, &texts))
         return false;
+    if (!session_peer_takes(call->conn, headers)) {
+        call->status = rpc_status_make(RPC_RESOURCE_EXHAUSTED,
+                                       "the trailing metadata is more than the client takes");
+        metadata_deinit(&call->trailers_to_send);
+        headers->count = count;
+        add_status(call, headers, &texts);
+    }
     if (whole)
         return nghttp2_submit_response(session, call->stream_id, headers->fields, headers->count,
                                        NULL) == 0;
@@ -250,7 +294,15 @@ static const struct conn_role server_role = {
 
 void rpc_server_options_init_default(struct rpc_server_options *options)
 {
-    *options = (struct rpc_server_options){.message_bytes_max = RPC_MESSAGE_BYTES_MAX};
+    *options = (struct rpc_server_options){
+        .message_bytes_max = RPC_MESSAGE_BYTES_MAX,
+        .handshake_timeout_ms = CONN_HANDSHAKE_MS,
+        .write_stall_ms = CONN_WRITE_STALL_MS,
+        .window_stall_ms = CONN_WINDOW_STALL_MS,
+        .keepalive_time_ms = 2 * 3600 * 1000,
+        .keepalive_timeout_ms = 20 * 1000,
+        .ping_interval_min_ms = 5 * 60 * 1000,
+    };
 }
 
 rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options)
@@ -259,6 +311,11 @@ rpc_conn *rpc_server_conn_new(const struct rpc_server_options *options)
 
     if (conn == NULL)
         return NULL;
+    life_init_server(conn, options);
+    conn->frame_watch.skip = NGHTTP2_CLIENT_MAGIC_LEN;
+    conn->handshake_due_ms = conn->now_ms + options->handshake_timeout_ms;
+    conn->write_stall_ms = options->write_stall_ms;
+    conn->window_stall_ms = options->window_stall_ms;
     conn->methods = options->methods;
     conn->method_count = options->method_count;
     if (!conn_start(conn, options->tls, NULL)) {

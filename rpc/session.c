@@ -13,18 +13,19 @@
 #include <string.h>
 
 enum {
-    /* Resets a client may send at once, and per second after that: rapid
-     * reset (CVE-2023-44487). */
-    RESET_BURST = 1000,
-    RESET_RATE = 33,
+    /* nghttp2's own limit of resets, which counts those of calls that are over
+     * too: behind BUDGET_RESETS, at once and per second. */
+    RESET_BURST = 4000,
+    RESET_RATE = 400,
     /* CONTINUATION frames of one block (CVE-2024-28182). */
     CONTINUATIONS_MAX = 8,
     /* Entries of one SETTINGS frame. */
     SETTINGS_ENTRIES_MAX = 32,
-    /* Answers to PING and SETTINGS that the peer has not read. */
-    OUTBOUND_ACKS_MAX = 1000,
-    /* What RFC 9113 and RFC 7541 count for a field beside its text. */
-    FIELD_OVERHEAD_BYTES = 32,
+    /* nghttp2's own limit of answers to PING and SETTINGS that the peer has not
+     * read: behind BUDGET_IDLE_FRAMES. */
+    OUTBOUND_ACKS_MAX = 3000,
+    /* Of our HPACK encoder, whatever the peer offers: memory. */
+    HPACK_TABLE_BYTES_MAX = 4096,
 };
 
 static const uint8_t drain_ping[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
@@ -77,21 +78,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 
 /* ---- Frames that came ---------------------------------------------------- */
 
-/* A frame that carries nothing. Many of them in a row are an attack. */
-static void count_idle_frame(rpc_conn *conn)
-{
-    if (conn->idle_frames == 0 || conn->now_ms - conn->idle_since_ms > CONN_IDLE_FRAMES_MS) {
-        conn->idle_frames = 0;
-        conn->idle_since_ms = conn->now_ms;
-    }
-    if (++conn->idle_frames == CONN_IDLE_FRAMES_MAX)
-        nghttp2_session_terminate_session(conn->session, NGHTTP2_ENHANCE_YOUR_CALM);
-}
-
 static void take_ping(rpc_conn *conn, const nghttp2_ping *ping)
 {
     if ((ping->hd.flags & NGHTTP2_FLAG_ACK) == 0) {
-        count_idle_frame(conn);
+        if (conn->role->server && !life_take_ping(conn) && conn->offence == NULL)
+            conn->offence = "too_many_pings"; /* these very words, by A8 */
         return;
     }
     /* What the client sent before it read our notice is here by now. */
@@ -104,8 +95,8 @@ static void take_ping(rpc_conn *conn, const nghttp2_ping *ping)
 static void take_data_end(rpc_conn *conn, rpc_call *call, const nghttp2_frame *frame)
 {
     if ((frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0) {
-        if (frame->hd.length == frame->data.padlen)
-            count_idle_frame(conn);
+        if (frame->hd.length > 0 && frame->hd.length == frame->data.padlen)
+            conn_spend(conn, BUDGET_IDLE_FRAMES);
     } else if (call != NULL) {
         call->remote_ended = true;
         call_mark_due(call);
@@ -119,7 +110,7 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
 
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        conn->idle_frames = 0;
+        budget_restore(&conn->budgets, BUDGET_IDLE_FRAMES);
         if (call != NULL)
             conn->role->take_block(call, (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0);
         break;
@@ -128,7 +119,10 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         break;
     case NGHTTP2_SETTINGS:
         conn->handshake_due_ms = -1;
-        count_idle_frame(conn);
+        break;
+    case NGHTTP2_RST_STREAM:
+        if (call != NULL && conn->role->server)
+            conn_spend(conn, BUDGET_RESETS);
         break;
     case NGHTTP2_PING:
         take_ping(conn, &frame->ping);
@@ -137,7 +131,6 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         conn->goaway_received = true;
         break;
     default:
-        count_idle_frame(conn);
         break;
     }
     return 0;
@@ -150,7 +143,7 @@ static int on_data_chunk(nghttp2_session *session, uint8_t flags, int32_t stream
     rpc_call *call = stream_call(session, stream_id);
 
     (void)flags;
-    conn->idle_frames = 0;
+    budget_restore(&conn->budgets, BUDGET_IDLE_FRAMES);
     if (call != NULL)
         call_receive(call, rpc_bytes_view(data, len));
     else
@@ -173,21 +166,37 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 /* ---- Frames that went ---------------------------------------------------- */
 
+/* A server's answer is complete. A client that still sends is told to stop: RFC
+ * 9113 8.1, after the trailers, so that it has the status. */
+static void end_answered(rpc_call *call)
+{
+    if (!call->remote_ended)
+        call_reset(call, NGHTTP2_NO_ERROR);
+    call_end(call, &call->status);
+}
+
+/* Resets for which the peer is to blame. */
+static bool is_provoked(uint32_t h2_error)
+{
+    return h2_error != NGHTTP2_NO_ERROR && h2_error != NGHTTP2_CANCEL;
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     rpc_conn *conn = context;
 
+    if (frame->hd.type == NGHTTP2_RST_STREAM && is_provoked(frame->rst_stream.error_code))
+        conn_spend(conn, BUDGET_PROVOKED_RESETS);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
-    conn->idle_frames = 0;
+    budget_restore(&conn->budgets, BUDGET_IDLE_FRAMES);
+    life_note_sent(conn);
     rpc_call *call = stream_call(session, frame->hd.stream_id);
-    if (call == NULL || !conn->role->server || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0)
+    if (call == NULL)
         return 0;
-    /* The answer is complete. A client that still sends is told to stop: RFC
-     * 9113 8.1, after the trailers, so that it has the status. */
-    if (!call->remote_ended)
-        call_reset(call, NGHTTP2_NO_ERROR);
-    call_end(call, &call->status);
+    call->headers_sent = true;
+    if (conn->role->server && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0)
+        end_answered(call);
     return 0;
 }
 
@@ -221,6 +230,8 @@ static ssize_t read_data(nghttp2_session *session, int32_t stream_id, uint8_t *r
     (void)source;
     if (call == NULL)
         return NGHTTP2_ERR_DEFERRED; /* a reset is on its way */
+    if (len < CONN_SMALL_WINDOW_BYTES && len < queue_len(&call->outbox))
+        conn_spend(conn, BUDGET_SMALL_WINDOWS);
     size_t taken = call_take_queued(call, room, len);
     if (queue_len(&call->outbox) == 0)
         *data_flags |= conn->role->end_of_data(call);
@@ -244,6 +255,14 @@ void session_resume_data(rpc_call *call)
         return;
     call->deferred = false;
     nghttp2_session_resume_data(call->conn->session, call->stream_id);
+}
+
+bool session_peer_takes(const rpc_conn *conn, const struct headers *headers)
+{
+    uint32_t limit =
+        nghttp2_session_get_remote_settings(conn->session, NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE);
+
+    return headers_list_size(headers) <= limit;
 }
 
 /* ---- The session --------------------------------------------------------- */
@@ -273,6 +292,7 @@ static nghttp2_option *option_new(void)
     nghttp2_option_set_no_auto_window_update(option, 1);
     nghttp2_option_set_max_outbound_ack(option, OUTBOUND_ACKS_MAX);
     nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
+    nghttp2_option_set_max_deflate_dynamic_table_size(option, HPACK_TABLE_BYTES_MAX);
 #ifdef RPC_HAVE_RESET_RATE_LIMIT
     nghttp2_option_set_stream_reset_rate_limit(option, RESET_BURST, RESET_RATE);
 #endif

@@ -1,77 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The server driver on libuv. Sockets are watched by uv_poll and read and
- * written here, so that a write never copies, never raises SIGPIPE and happens
- * once a turn: connections with something to say put themselves on a list
- * (rpc_conn_set_wake), which is worked off before the loop waits again, whether
- * a socket, a timer or a database's uv_async was the cause.
- *
- * A connection is read also while a write to it waits: what it may make us
- * queue is bounded in the core. Closing is libuv's two steps: the handles are
- * closed, then their memory goes in the last close callback.
+ * The server driver on libuv: accepting, listening, draining; see
+ * uv_connection.c for the bytes.
  */
-#include "outpost/rpc_uv.h"
-
-#include "address.h"
+#include "uv_connection.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum {
-    ROOM_BYTES = 64 * 1024,
-    /* Turns that one connection may read or write before the others are
-     * served. */
-    READS_PER_TURN = 4,
-    WRITES_PER_TURN = 4,
     ACCEPTS_PER_TURN = 64,
     BACKLOG = 1024,
     /* No descriptor is left: wait for some to be closed. */
     ACCEPT_PAUSE_MS = 100,
-    /* A peer that is gone without a word is found by TCP itself. */
-    KEEPALIVE_IDLE_S = 60,
-};
-
-struct connection {
-    rpc_uv_listener *listener;
-    struct connection *next;
-    struct connection *previous;
-    struct connection *dirty_next;
-    rpc_conn *conn;
-    int fd;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    int64_t timer_due_ms;
-    int events;
-    int open_handles;
-    bool dirty;
-    bool closing;
-};
-
-struct rpc_uv_listener {
-    uv_loop_t *loop;
-    struct rpc_server_options options;
-    char address[ADDRESS_TEXT_SIZE];
-    int fd;
-    uv_poll_t poll;
-    uv_prepare_t prepare;
-    uv_check_t check;
-    uv_timer_t accept_timer;
-    uv_timer_t grace_timer;
-    int open_handles;
-    struct connection *connections;
-    size_t count;
-    struct connection *dirty;
-    bool draining;
-    bool closing;
-    bool free_asked;
-    void (*done)(void *context);
-    void *done_context;
-    uint8_t room[ROOM_BYTES];
 };
 
 static int64_t loop_now_ms(void *loop)
@@ -103,7 +48,7 @@ static void stop_accepting(rpc_uv_listener *listener)
     listener->fd = -1;
 }
 
-static void close_listener(rpc_uv_listener *listener)
+void uv_listener_close(rpc_uv_listener *listener)
 {
     uv_handle_t *handles[] = {
         (uv_handle_t *)&listener->poll,        (uv_handle_t *)&listener->prepare,
@@ -119,230 +64,21 @@ static void close_listener(rpc_uv_listener *listener)
         uv_close(handles[i], on_listener_handle_closed);
 }
 
-/* ---- A connection's end -------------------------------------------------- */
-
-static void on_connection_handle_closed(uv_handle_t *handle)
-{
-    struct connection *connection = handle->data;
-
-    if (--connection->open_handles == 0)
-        free(connection);
-}
-
-static void unlink_connection(struct connection *connection)
-{
-    rpc_uv_listener *listener = connection->listener;
-
-    if (connection->next != NULL)
-        connection->next->previous = connection->previous;
-    if (connection->previous != NULL)
-        connection->previous->next = connection->next;
-    else
-        listener->connections = connection->next;
-    listener->count--;
-}
-
-static void remove_dirty(struct connection *connection)
-{
-    struct connection **at = &connection->listener->dirty;
-
-    if (!connection->dirty)
-        return;
-    while (*at != connection)
-        at = &(*at)->dirty_next;
-    *at = connection->dirty_next;
-    connection->dirty = false;
-}
-
-static void close_connection(struct connection *connection)
-{
-    rpc_uv_listener *listener = connection->listener;
-
-    if (connection->closing)
-        return;
-    connection->closing = true;
-    rpc_conn_free(connection->conn);
-    connection->conn = NULL;
-    remove_dirty(connection);
-    unlink_connection(connection);
-    uv_poll_stop(&connection->poll);
-    uv_close((uv_handle_t *)&connection->poll, on_connection_handle_closed);
-    uv_close((uv_handle_t *)&connection->timer, on_connection_handle_closed);
-    close(connection->fd);
-    if (listener->draining && listener->count == 0)
-        close_listener(listener);
-}
-
-/* ---- Bytes --------------------------------------------------------------- */
-
-static void on_poll(uv_poll_t *poll, int status, int events);
-static void on_timer(uv_timer_t *timer);
-
-static void watch(struct connection *connection, int events)
-{
-    if (connection->events == events)
-        return;
-    connection->events = events;
-    uv_poll_start(&connection->poll, events, on_poll);
-}
-
-static void restart_timer(struct connection *connection)
-{
-    const struct rpc_clock *clock = &connection->listener->options.clock;
-    int64_t due_ms = rpc_conn_due_ms(connection->conn);
-
-    if (due_ms == connection->timer_due_ms)
-        return;
-    connection->timer_due_ms = due_ms;
-    if (due_ms < 0) {
-        uv_timer_stop(&connection->timer);
-        return;
-    }
-    int64_t left_ms = due_ms - clock->now_ms(clock->context);
-    uv_timer_start(&connection->timer, on_timer, left_ms > 0 ? (uint64_t)left_ms : 0, 0);
-}
-
-/* Writes what there is. Once is the rule; more often only when there is more
- * than one write holds. */
-static void flush(struct connection *connection)
-{
-    int events = UV_READABLE;
-
-    for (int i = 0; i <= WRITES_PER_TURN; i++) {
-        struct rpc_bytes pending = rpc_conn_pending(connection->conn);
-
-        if (pending.len == 0)
-            break;
-        events = UV_READABLE | UV_WRITABLE;
-        if (i == WRITES_PER_TURN)
-            break;
-        ssize_t sent = send(connection->fd, pending.data, pending.len, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-            rpc_conn_eof(connection->conn);
-            break;
-        }
-        if (sent < 0)
-            break;
-        rpc_conn_sent(connection->conn, (size_t)sent);
-        events = UV_READABLE;
-    }
-    if (rpc_conn_done(connection->conn)) {
-        close_connection(connection);
-        return;
-    }
-    watch(connection, events);
-    restart_timer(connection);
-}
-
-static void on_wake(void *context)
-{
-    struct connection *connection = context;
-    rpc_uv_listener *listener = connection->listener;
-
-    if (connection->dirty || connection->closing)
-        return;
-    connection->dirty = true;
-    connection->dirty_next = listener->dirty;
-    listener->dirty = connection;
-}
-
-static void flush_dirty(rpc_uv_listener *listener)
-{
-    while (listener->dirty != NULL) {
-        struct connection *connection = listener->dirty;
-
-        listener->dirty = connection->dirty_next;
-        connection->dirty = false;
-        flush(connection);
-    }
-}
+/* ---- The turn of the loop ----------------------------------------------- */
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-    flush_dirty(prepare->data);
+    uv_connections_flush(prepare->data);
 }
 
 static void on_check(uv_check_t *check)
 {
-    flush_dirty(check->data);
-}
-
-static void on_timer(uv_timer_t *timer)
-{
-    struct connection *connection = timer->data;
-
-    connection->timer_due_ms = -1;
-    rpc_conn_tick(connection->conn);
-    on_wake(connection);
-}
-
-static void read_arrived(struct connection *connection)
-{
-    uint8_t *room = connection->listener->room;
-
-    for (int i = 0; i < READS_PER_TURN; i++) {
-        ssize_t len = recv(connection->fd, room, ROOM_BYTES, 0);
-
-        if (len < 0 && (errno == EAGAIN || errno == EINTR))
-            return;
-        if (len <= 0) {
-            rpc_conn_eof(connection->conn);
-            return;
-        }
-        rpc_conn_recv(connection->conn, rpc_bytes_view(room, (size_t)len));
-        if (len < ROOM_BYTES)
-            return;
-    }
-}
-
-static void on_poll(uv_poll_t *poll, int status, int events)
-{
-    struct connection *connection = poll->data;
-
-    if (status < 0)
-        rpc_conn_eof(connection->conn);
-    else if ((events & UV_READABLE) != 0)
-        read_arrived(connection);
-    on_wake(connection);
+    uv_connections_flush(check->data);
 }
 
 /* ---- Accepting ----------------------------------------------------------- */
 
 static void on_accept(uv_poll_t *poll, int status, int events);
-
-static bool start_connection(rpc_uv_listener *listener, int fd)
-{
-    struct connection *connection = calloc(1, sizeof *connection);
-    int on = 1;
-    int idle_s = KEEPALIVE_IDLE_S;
-
-    if (connection == NULL)
-        return false;
-    connection->listener = listener;
-    connection->fd = fd;
-    connection->timer_due_ms = -1;
-    connection->conn = rpc_server_conn_new(&listener->options);
-    if (connection->conn == NULL || !address_prepare_socket(fd) ||
-        uv_poll_init(listener->loop, &connection->poll, fd) != 0) {
-        rpc_conn_free(connection->conn);
-        free(connection);
-        return false;
-    }
-    uv_timer_init(listener->loop, &connection->timer);
-    connection->open_handles = 2;
-    connection->poll.data = connection->timer.data = connection;
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
-    rpc_conn_set_wake(connection->conn, on_wake, connection);
-    connection->next = listener->connections;
-    if (connection->next != NULL)
-        connection->next->previous = connection;
-    listener->connections = connection;
-    listener->count++;
-    watch(connection, UV_READABLE);
-    on_wake(connection);
-    return true;
-}
 
 static void on_accept_again(uv_timer_t *timer)
 {
@@ -367,7 +103,7 @@ static void on_accept(uv_poll_t *poll, int status, int events)
             continue;
         if (fd < 0)
             return;
-        if (listener->count >= RPC_UV_CONNECTIONS_MAX || !start_connection(listener, fd))
+        if (listener->count >= RPC_UV_CONNECTIONS_MAX || !uv_connection_start(listener, fd))
             close(fd);
     }
 }
@@ -470,12 +206,17 @@ const char *rpc_uv_listener_address(const rpc_uv_listener *listener)
     return listener->address;
 }
 
+void rpc_uv_listener_set_tls(rpc_uv_listener *listener, rpc_tls *tls)
+{
+    listener->options.tls = tls;
+}
+
 /* ---- Draining ------------------------------------------------------------ */
 
 static void close_all(rpc_uv_listener *listener)
 {
     while (listener->connections != NULL)
-        close_connection(listener->connections);
+        uv_connection_close(listener->connections);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -494,10 +235,10 @@ void rpc_uv_listener_drain(rpc_uv_listener *listener, int64_t grace_ms, void (*d
     stop_accepting(listener);
     for (struct connection *at = listener->connections; at != NULL; at = at->next) {
         rpc_conn_drain(at->conn);
-        on_wake(at);
+        uv_connection_wake(at);
     }
     if (listener->count == 0)
-        close_listener(listener);
+        uv_listener_close(listener);
     else
         uv_timer_start(&listener->grace_timer, on_grace_over, (uint64_t)grace_ms, 0);
 }
@@ -512,5 +253,5 @@ void rpc_uv_listener_free(rpc_uv_listener *listener)
     }
     listener->free_asked = true;
     close_all(listener);
-    close_listener(listener);
+    uv_listener_close(listener);
 }

@@ -137,7 +137,8 @@ struct push_family {
     struct scope_regions regions; /* where the family is; none: it is not there yet */
     bool whole;                   /* all its records are needed: it may move (R16) */
     bool whole_loaded;
-    bool dirty; /* its regions changed */
+    bool stored; /* the engine has it, whatever its regions */
+    bool dirty;  /* its regions changed */
     /* Where its facilities list it (R21), and where the store still does; known once
      * its root has changed in this set. */
     bool placed;

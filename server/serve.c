@@ -6,12 +6,15 @@
  */
 #include "serve.h"
 
+#include "engine.h"
 #include "enrol.h"
 #include "enrolled.h"
+#include "health.h"
 #include "recertify.h"
 #include "report_wiped.h"
 #include "sync.h"
 
+#include "outpost/grpc_reflection.h"
 #include "outpost/rpc_uv.h"
 #include "outpost/v1/schema.gen.h"
 
@@ -25,19 +28,28 @@ enum {
     /* What open calls get to end in when the server is told to stop. */
     DRAIN_GRACE_MS = 10000,
     FILE_BYTES_MAX = 1024 * 1024,
-    METHODS = OUTPOST_V1_SYNC_SERVICE_METHODS + OUTPOST_V1_ENROLMENT_SERVICE_METHODS,
+    /* A device that follows asks twice a minute whether its link lives. */
+    PING_INTERVAL_MIN_MS = 10000,
+    METHODS = OUTPOST_V1_SYNC_SERVICE_METHODS + OUTPOST_V1_ENROLMENT_SERVICE_METHODS +
+              GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS,
 };
+
+/* What proto/ was when this program was built. */
+extern const struct rpc_bytes outpost_descriptors;
 
 struct server {
     const struct config *config;
     uv_loop_t loop;
     uv_async_t store_ready;
     uv_timer_t follow_timer;
-    uv_signal_t terminate, interrupt;
+    uv_signal_t terminate, interrupt, hang_up;
     bool draining;
     struct stream_service streams;
     struct sync_service sync;
     struct enrol_service enrol;
+    struct health_service health_service;
+    grpc_health *health;
+    grpc_reflection *reflection;
     struct outpost_v1_sync_service_handlers sync_handlers;
     struct outpost_v1_enrolment_service_handlers enrol_handlers;
     struct rpc_method methods[METHODS];
@@ -98,6 +110,7 @@ static void on_follow_timer(uv_timer_t *handle)
 
     sync_poll_followers(&server->sync);
     sync_poll_refused(&server->sync);
+    health_poll(&server->health_service, monotonic_ms(NULL));
 }
 
 static void on_drained(void *context)
@@ -106,6 +119,7 @@ static void on_drained(void *context)
 
     uv_close((uv_handle_t *)&server->terminate, NULL);
     uv_close((uv_handle_t *)&server->interrupt, NULL);
+    uv_close((uv_handle_t *)&server->hang_up, NULL);
     uv_close((uv_handle_t *)&server->follow_timer, NULL);
     uv_stop(&server->loop);
 }
@@ -118,31 +132,8 @@ static void on_stop_signal(uv_signal_t *handle, int number)
         return;
     server->draining = true;
     fprintf(stderr, "outpostd: %s: draining\n", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    grpc_health_shut_down(server->health);
     rpc_uv_listener_drain(server->listener, DRAIN_GRACE_MS, on_drained, server);
-}
-
-static int start_handles(struct server *server)
-{
-    int code = uv_async_init(&server->loop, &server->store_ready, on_store_ready);
-
-    if (code == 0)
-        code = uv_timer_init(&server->loop, &server->follow_timer);
-    if (code == 0)
-        code = uv_signal_init(&server->loop, &server->terminate);
-    if (code == 0)
-        code = uv_signal_init(&server->loop, &server->interrupt);
-    server->store_ready.data = server;
-    server->follow_timer.data = server;
-    server->terminate.data = server;
-    server->interrupt.data = server;
-    if (code == 0)
-        code = uv_timer_start(&server->follow_timer, on_follow_timer, SYNC_FOLLOW_INTERVAL_MS,
-                              SYNC_FOLLOW_INTERVAL_MS);
-    if (code == 0)
-        code = uv_signal_start(&server->terminate, on_stop_signal, SIGTERM);
-    if (code == 0)
-        code = uv_signal_start(&server->interrupt, on_stop_signal, SIGINT);
-    return code;
 }
 
 /* ---- TLS ------------------------------------------------------------------ */
@@ -189,19 +180,55 @@ static struct rpc_status load_tls(const struct config *config, rpc_tls **tls_out
     return status;
 }
 
+/* New files, for connections from now on; with bad ones the old stay in use. */
+static void on_reload_signal(uv_signal_t *handle, int number)
+{
+    struct server *server = handle->data;
+    rpc_tls *tls = NULL;
+
+    (void)number;
+    if (server->draining)
+        return;
+    struct rpc_status status = load_tls(server->config, &tls);
+    if (!rpc_ok(&status)) {
+        fprintf(stderr, "outpostd: SIGHUP: %s; the old certificate stays in use\n", status.message);
+        return;
+    }
+    rpc_uv_listener_set_tls(server->listener, tls);
+    rpc_tls_free(server->tls);
+    server->tls = tls;
+    fprintf(stderr, "outpostd: SIGHUP: the certificate was read anew\n");
+}
+
 /* ---- Together ------------------------------------------------------------- */
 
-struct rpc_status serve_open_store(const struct config *config, const struct store_options *options,
-                                   struct store **store_out)
+static int start_handles(struct server *server)
 {
-    char path[CONFIG_PATH_LEN];
+    int code = uv_async_init(&server->loop, &server->store_ready, on_store_ready);
 
-    if (strcmp(config->store, "sqlite") != 0)
-        return rpc_status_make(RPC_INVALID_ARGUMENT,
-                               "%s/outpostd.ini: store must be sqlite, not \"%.64s\"",
-                               config->folder, config->store);
-    config_path(config, "outpost.db", path);
-    return store_sqlite_open(path, false, options, store_out);
+    if (code == 0)
+        code = uv_timer_init(&server->loop, &server->follow_timer);
+    if (code == 0)
+        code = uv_signal_init(&server->loop, &server->terminate);
+    if (code == 0)
+        code = uv_signal_init(&server->loop, &server->interrupt);
+    if (code == 0)
+        code = uv_signal_init(&server->loop, &server->hang_up);
+    server->store_ready.data = server;
+    server->follow_timer.data = server;
+    server->terminate.data = server;
+    server->interrupt.data = server;
+    server->hang_up.data = server;
+    if (code == 0)
+        code = uv_timer_start(&server->follow_timer, on_follow_timer, SYNC_FOLLOW_INTERVAL_MS,
+                              SYNC_FOLLOW_INTERVAL_MS);
+    if (code == 0)
+        code = uv_signal_start(&server->terminate, on_stop_signal, SIGTERM);
+    if (code == 0)
+        code = uv_signal_start(&server->interrupt, on_stop_signal, SIGINT);
+    if (code == 0)
+        code = uv_signal_start(&server->hang_up, on_reload_signal, SIGHUP);
+    return code;
 }
 
 /* With a handle of its own: the serving one tells the loop, which does not run yet. */
@@ -209,12 +236,25 @@ static struct rpc_status replay_enrolments(struct server *server)
 {
     struct store_options options = {.roles = server->streams.roles};
     struct store *store = NULL;
-    struct rpc_status status = serve_open_store(server->config, &options, &store);
+    struct rpc_status status = engine_open(server->config, &options, &store);
 
     if (rpc_ok(&status))
         status = enrolled_replay(server->config, store);
     store_close(store);
     return status;
+}
+
+/* Health and reflection: for probes and tools, which have no certificate. */
+static struct rpc_status open_standard_services(struct server *server)
+{
+    const struct rpc_bytes sets[] = {outpost_descriptors, grpc_descriptors};
+
+    server->health = grpc_health_new();
+    server->reflection = grpc_reflection_new(sets, sizeof sets / sizeof sets[0]);
+    if (server->health == NULL || server->reflection == NULL)
+        return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
+    health_init(&server->health_service, server->streams.store, server->health);
+    return rpc_status_ok();
 }
 
 static struct rpc_status open_services(struct server *server)
@@ -244,7 +284,9 @@ static struct rpc_status open_services(struct server *server)
     if (rpc_ok(&status))
         status = replay_enrolments(server);
     if (rpc_ok(&status))
-        status = serve_open_store(server->config, &options, &streams->store);
+        status = engine_open(server->config, &options, &streams->store);
+    if (rpc_ok(&status))
+        status = open_standard_services(server);
     return status;
 }
 
@@ -265,11 +307,15 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
+    count += grpc_health_methods(server->health, server->methods + count);
+    count += grpc_reflection_methods(server->reflection, server->methods + count);
+    grpc_reflection_list(server->reflection, server->methods, count);
     rpc_server_options_init_default(&options);
     options.methods = server->methods;
     options.method_count = count;
     options.tls = server->tls;
     options.clock = (struct rpc_clock){.now_ms = monotonic_ms};
+    options.ping_interval_min_ms = PING_INTERVAL_MIN_MS;
     return rpc_uv_listen(&server->loop, listen, &options, &server->listener);
 }
 
@@ -289,6 +335,8 @@ static void close_server(struct server *server)
     uv_run(&server->loop, UV_RUN_DEFAULT);
     uv_loop_close(&server->loop);
     rpc_tls_free(server->tls);
+    grpc_health_free(server->health);
+    grpc_reflection_free(server->reflection);
     ca_free(server->enrol.ca);
     record_hasher_free(server->streams.hasher);
 }

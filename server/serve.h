@@ -12,8 +12,4 @@
  * be NULL (then the configuration's). */
 struct rpc_status serve(const struct config *config, const char *listen);
 
-/* Opens the configured store for one command; see store_run. */
-struct rpc_status serve_open_store(const struct config *config, const struct store_options *options,
-                                   struct store **store_out);
-
 #endif

@@ -16,4 +16,11 @@ struct sql_migration {
 extern const struct sql_migration sql_migrations_sqlite[];
 extern const size_t sql_migrations_sqlite_count;
 
+extern const struct sql_migration sql_migrations_postgresql[];
+extern const size_t sql_migrations_postgresql_count;
+
+/* Not migrations: what spreads the tables over a Citus cluster, to be run any time. */
+extern const struct sql_migration sql_migrations_citus[];
+extern const size_t sql_migrations_citus_count;
+
 #endif

@@ -589,6 +589,21 @@ struct rpc_status store_sqlite_open_stepped(const char *file, bool create,
                                             const struct store_steps *steps,
                                             struct store **store_out);
 
+struct store_postgres_setup {
+    const char *conninfo; /* anything that libpq takes; its role serves */
+    const char *owner;    /* another conninfo; NULL: the role that serves is the owner */
+    bool distributed;     /* the database is a Citus cluster: spread the tables over it */
+};
+
+/* Makes the schema in a PostgreSQL database, or brings it up to date, as the owner, and
+ * gives the role that serves what that needs: to add to history, not to change it. */
+struct rpc_status store_postgres_prepare(const struct store_postgres_setup *setup);
+
+/* Opens the store in a PostgreSQL database, whose schema must be up to date. It waits
+ * for the first connection; later ones are made by the engine's threads. */
+struct rpc_status store_postgres_open(const char *conninfo, const struct store_options *options,
+                                      struct store **store_out);
+
 /* For commands: submits and waits. Only on a store that was opened without
  * notify. */
 struct rpc_status store_run(struct store *store, struct store_request *request);

@@ -29,7 +29,7 @@ struct method {
     const char *request, *request_descriptor;
     const char *response, *response_descriptor;
     const char *handlers; /* "outpost_v1_sync_service_handlers" */
-    bool streams;
+    bool many_requests, many_responses;
 };
 
 struct service {
@@ -140,11 +140,6 @@ static bool check_method(struct output *output, const Plugin__Request *request, 
                             "%s: the name in small letters is a word of C or C++, or \"service\": "
                             "choose another name",
                             where);
-    if ((method->client_streaming != 0) != (method->server_streaming != 0))
-        return schema_fault(output,
-                            "%s: streams in one direction only, and stubs are unary or stream in "
-                            "both: make both directions a stream, or none",
-                            where);
     return check_finite(output, request, where, &path, method->input_type) &&
            check_finite(output, request, where, &path, method->output_type);
 }
@@ -173,7 +168,8 @@ static struct method method_of(struct output *output, const char *package,
         .response_descriptor =
             output_string(output, "%s__descriptor", name_c_lower(output, proto->output_type)),
         .handlers = output_string(output, "%s_%s_handlers", prefix, service_snake),
-        .streams = proto->client_streaming != 0,
+        .many_requests = proto->client_streaming != 0,
+        .many_responses = proto->server_streaming != 0,
     };
 }
 
@@ -231,20 +227,32 @@ static void add_comment(struct text *text, const char *indent, const char *words
 
 /* ---- The header: server -------------------------------------------------------- */
 
+/* Of a method that takes one request. */
 static void add_unary_handlers(struct text *text, const struct method *method)
 {
     struct output *output = method->output;
+    const char *meaning =
+        method->many_responses
+            ? output_string(output,
+                            "%s: one request came; it lives until the return. Send responses, now "
+                            "or later, with %s_send, and end the call with rpc_call_finish.",
+                            method->name, method->server)
+            : output_string(output,
+                            "%s: one request came; it lives until the return. Answer it once, now "
+                            "or later, with %s_reply or rpc_call_finish.",
+                            method->name, method->server);
 
-    add_comment(
-        text, "    ",
-        output_string(output,
-                      "%s: one request came; it lives until the return. Answer it once, now "
-                      "or later, with %s_reply or rpc_call_finish.",
-                      method->name, method->server));
+    add_comment(text, "    ", meaning);
     add_function(text, output_string(output, "    void (*%s)(", method->member),
                  PARAMETERS("void *service", "rpc_call *call",
                             pointer_to(method, method->request, "request")),
                  ");");
+    if (method->many_responses) {
+        add_comment(
+            text, "    ",
+            output_string(output, "%s: more responses fit again. May be NULL.", method->name));
+        text_add(text, "    void (*%s_writable)(void *service, rpc_call *call);\n", method->member);
+    }
     add_comment(text, "    ",
                 output_string(output,
                               "%s: a call that was handed to the handler is over, answered or not; "
@@ -253,14 +261,24 @@ static void add_unary_handlers(struct text *text, const struct method *method)
     text_add(text, "    void (*%s_closed)(void *service, rpc_call *call);\n", method->member);
 }
 
+/* Of a method that takes many requests. */
 static void add_stream_handlers(struct text *text, const struct method *method)
 {
-    add_comment(text, "    ",
-                output_string(method->output,
-                              "%s: requests are answered with %s_send, and the call is ended with "
-                              "rpc_call_finish. Each may be NULL, but not both on_request and "
-                              "on_request_bytes. The context is what on_open set, or the service.",
-                              method->name, method->server));
+    struct output *output = method->output;
+    const char *meaning =
+        method->many_responses
+            ? output_string(output,
+                            "%s: requests are answered with %s_send, and the call is ended with "
+                            "rpc_call_finish. Each may be NULL, but not both on_request and "
+                            "on_request_bytes. The context is what on_open set, or the service.",
+                            method->name, method->server)
+            : output_string(output,
+                            "%s: all requests together are answered once, with %s_reply or "
+                            "rpc_call_finish. Each may be NULL, but not both on_request and "
+                            "on_request_bytes. The context is what on_open set, or the service.",
+                            method->name, method->server);
+
+    add_comment(text, "    ", meaning);
     text_add(text, "    struct {\n"
                    "        void (*on_open)(void *service, rpc_call *call, void **context_out);\n"
                    "        /* The request lives until the return. */\n");
@@ -294,7 +312,7 @@ static void add_server_header(struct output *output, struct text *text,
              service->prefix);
     for (size_t i = 0; i < service->method_count; i++) {
         text_add(text, "\n");
-        if (service->methods[i].streams)
+        if (service->methods[i].many_requests)
             add_stream_handlers(text, &service->methods[i]);
         else
             add_unary_handlers(text, &service->methods[i]);
@@ -313,11 +331,12 @@ static void add_server_header(struct output *output, struct text *text,
     for (size_t i = 0; i < service->method_count; i++) {
         const struct method *method = &service->methods[i];
         text_add(text, "\n/* %s */\n",
-                 method->streams ? "Sends one response; rpc_call_writable says whether more fit."
-                                 : "Sends the response and finishes the call with OK.");
+                 method->many_responses
+                     ? "Sends one response; rpc_call_writable says whether more fit."
+                     : "Sends the response and finishes the call with OK.");
         add_function(text,
                      output_string(output, "void %s_%s(", method->server,
-                                   method->streams ? "send" : "reply"),
+                                   method->many_responses ? "send" : "reply"),
                      PARAMETERS("rpc_call *call", pointer_to(method, method->response, "response")),
                      ");");
     }
@@ -325,28 +344,22 @@ static void add_server_header(struct output *output, struct text *text,
 
 /* ---- The header: client -------------------------------------------------------- */
 
-static void add_unary_start(struct text *text, const struct method *method, const char *tail)
+/* The head of the function that starts a call. */
+static void add_start(struct text *text, const struct method *method, const char *tail)
 {
     struct output *output = method->output;
+    const char *request = pointer_to(method, method->request, "request");
+    const char *done = output_string(output, "%s_done *on_done", method->client);
+    const char *events = output_string(output, "const struct %s_events *events", method->client);
+    const char *parameters[8] = {"rpc_conn *conn", "struct rpc_metadata_list metadata",
+                                 "int64_t timeout_ms"};
+    size_t count = 3;
 
-    add_function(text, output_string(output, "rpc_call *%s(", method->client),
-                 PARAMETERS("rpc_conn *conn", "struct rpc_metadata_list metadata",
-                            "int64_t timeout_ms", pointer_to(method, method->request, "request"),
-                            output_string(output, "%s_done *on_done", method->client),
-                            "void *context"),
-                 tail);
-}
-
-static void add_stream_start(struct text *text, const struct method *method, const char *tail)
-{
-    struct output *output = method->output;
-
-    add_function(text, output_string(output, "rpc_call *%s(", method->client),
-                 PARAMETERS("rpc_conn *conn", "struct rpc_metadata_list metadata",
-                            "int64_t timeout_ms",
-                            output_string(output, "const struct %s_events *events", method->client),
-                            "void *context"),
-                 tail);
+    if (!method->many_requests)
+        parameters[count++] = request;
+    parameters[count++] = method->many_requests || method->many_responses ? events : done;
+    parameters[count++] = "void *context";
+    add_function(text, output_string(output, "rpc_call *%s(", method->client), parameters, tail);
 }
 
 static void add_stream_send(struct text *text, const struct method *method, const char *tail)
@@ -373,9 +386,30 @@ static void add_unary_client_header(struct text *text, const struct method *meth
     add_comment(text, "",
                 "Sends the request. timeout_ms is from now; 0: no deadline. NULL: no memory, a "
                 "request that is too large, or a closed connection; then on_done is not called.");
-    add_unary_start(text, method, ");");
+    add_start(text, method, ");");
 }
 
+static void add_start_comment(struct text *text, const struct method *method)
+{
+    const char *sends =
+        method->many_requests ? "Starts a call." : "Sends the request, of which there is one.";
+
+    add_comment(
+        text, "",
+        output_string(method->output,
+                      "%s The events live as long as the call. timeout_ms is from now; 0: "
+                      "no deadline. NULL: no memory, or a closed connection%s; then nothing "
+                      "is called.",
+                      sends, method->many_requests ? "" : ", or a request too large"));
+}
+
+static void add_send_header(struct text *text, const struct method *method)
+{
+    text_add(text, "\n/* Sends one request; rpc_call_writable says whether more fit. */\n");
+    add_stream_send(text, method, ");");
+}
+
+/* Of a method with many responses. */
 static void add_stream_client_header(struct text *text, const struct method *method)
 {
     struct output *output = method->output;
@@ -389,23 +423,46 @@ static void add_stream_client_header(struct text *text, const struct method *met
                  PARAMETERS("void *context", "rpc_call *call",
                             pointer_to(method, method->response, "response")),
                  ");");
+    text_add(text,
+             "    /* When set, it is called instead of on_response, with the bytes that came. */\n"
+             "    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes "
+             "response);\n");
+    if (method->many_requests)
+        text_add(text, "    void (*on_writable)(void *context, rpc_call *call);\n");
     text_add(
         text,
-        "    /* When set, it is called instead of on_response, with the bytes that came. */\n"
-        "    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes "
-        "response);\n"
-        "    void (*on_writable)(void *context, rpc_call *call);\n"
         "    /* The call is over, once, with the server's trailing metadata; it is gone after the "
         "return. */\n"
         "    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,\n"
         "                     struct rpc_metadata_list trailers);\n"
         "};\n\n");
-    add_comment(text, "",
-                "Starts a call. The events live as long as it. timeout_ms is from now; 0: no "
-                "deadline. NULL: no memory, or a closed connection; then nothing is called.");
-    add_stream_start(text, method, ");");
-    text_add(text, "\n/* Sends one request; rpc_call_writable says whether more fit. */\n");
-    add_stream_send(text, method, ");");
+    add_start_comment(text, method);
+    add_start(text, method, ");");
+    if (method->many_requests)
+        add_send_header(text, method);
+}
+
+/* Of a method with many requests and one response. */
+static void add_upload_client_header(struct text *text, const struct method *method)
+{
+    struct output *output = method->output;
+
+    add_comment(text, "", output_string(output, "%s: what a call tells its owner.", method->name));
+    text_add(text,
+             "struct %s_events {\n"
+             "    /* More requests fit again. May be NULL. */\n"
+             "    void (*on_writable)(void *context, rpc_call *call);\n"
+             "    /* How the call ended, once. The response is NULL unless the status is OK, and\n"
+             "     * lives until the return. */\n",
+             method->client);
+    add_function(text, "    void (*on_done)(",
+                 PARAMETERS("void *context", "const struct rpc_status *status",
+                            pointer_to(method, method->response, "response")),
+                 ");");
+    text_add(text, "};\n\n");
+    add_start_comment(text, method);
+    add_start(text, method, ");");
+    add_send_header(text, method);
 }
 
 static void add_client_header(struct text *text, const struct service *service)
@@ -413,14 +470,29 @@ static void add_client_header(struct text *text, const struct service *service)
     text_add(text, "\n/* ---- %s, client ---- */\n", service->name);
     for (size_t i = 0; i < service->method_count; i++) {
         text_add(text, "\n");
-        if (service->methods[i].streams)
-            add_stream_client_header(text, &service->methods[i]);
+        const struct method *method = &service->methods[i];
+        if (method->many_responses)
+            add_stream_client_header(text, method);
+        else if (method->many_requests)
+            add_upload_client_header(text, method);
         else
-            add_unary_client_header(text, &service->methods[i]);
+            add_unary_client_header(text, method);
     }
 }
 
 /* ---- The source: server -------------------------------------------------------- */
+
+/* The function that sends a response: one of many, or the one. */
+static void add_answer(struct text *text, const struct method *method)
+{
+    add_function(text,
+                 output_string(method->output, "void %s_%s(", method->server,
+                               method->many_responses ? "send" : "reply"),
+                 PARAMETERS("rpc_call *call", pointer_to(method, method->response, "response")),
+                 ")");
+    text_add(text, "{\n    %s(call, &response->base);\n}\n\n",
+             method->many_responses ? "stub_server_send" : "stub_unary_reply");
+}
 
 static void add_unary_server(struct text *text, const struct method *method)
 {
@@ -448,6 +520,18 @@ static void add_unary_server(struct text *text, const struct method *method)
              "}\n\n",
              method->handlers, method->member, method->member);
 
+    if (method->many_responses) {
+        add_function(text, output_string(output, "static void %s_writable(", method->local),
+                     PARAMETERS("const void *handlers", "rpc_call *call"), ")");
+        text_add(text,
+                 "{\n"
+                 "    const struct %s *own = handlers;\n"
+                 "\n"
+                 "    if (own->%s_writable != NULL)\n"
+                 "        own->%s_writable(own->service, call);\n"
+                 "}\n\n",
+                 method->handlers, method->member, method->member);
+    }
     add_function(text, output_string(output, "static void %s_open(", method->local),
                  PARAMETERS("void *handlers", "rpc_call *call",
                             "struct rpc_call_events *events_out", "void **context_out"),
@@ -456,7 +540,11 @@ static void add_unary_server(struct text *text, const struct method *method)
              "{\n"
              "    static const struct stub_unary_method method = {\n"
              "        .request = &%s,\n"
-             "        .on_request = %s_request,\n"
+             "        .on_request = %s_request,\n",
+             method->request_descriptor, method->local);
+    if (method->many_responses)
+        text_add(text, "        .on_writable = %s_writable,\n", method->local);
+    text_add(text,
              "        .on_close = %s_close,\n"
              "    };\n"
              "    const struct %s *own = handlers;\n"
@@ -465,13 +553,8 @@ static void add_unary_server(struct text *text, const struct method *method)
              "    stub_unary_open(handled ? &method : NULL, handlers, call, events_out, "
              "context_out);\n"
              "}\n\n",
-             method->request_descriptor, method->local, method->local, method->handlers,
-             method->member);
-
-    add_function(text, output_string(output, "void %s_reply(", method->server),
-                 PARAMETERS("rpc_call *call", pointer_to(method, method->response, "response")),
-                 ")");
-    text_add(text, "{\n    stub_unary_reply(call, &response->base);\n}\n\n");
+             method->local, method->handlers, method->member);
+    add_answer(text, method);
 }
 
 static void add_stream_server(struct text *text, const struct method *method)
@@ -515,11 +598,7 @@ static void add_stream_server(struct text *text, const struct method *method)
                             "own->service", "events_out", "context_out"),
                  ");");
     text_add(text, "}\n\n");
-
-    add_function(text, output_string(output, "void %s_send(", method->server),
-                 PARAMETERS("rpc_call *call", pointer_to(method, method->response, "response")),
-                 ")");
-    text_add(text, "{\n    stub_server_send(call, &response->base);\n}\n\n");
+    add_answer(text, method);
 }
 
 static void add_server_source(struct output *output, struct text *text,
@@ -527,7 +606,7 @@ static void add_server_source(struct output *output, struct text *text,
 {
     text_add(text, "/* ---- %s, server ---- */\n\n", service->name);
     for (size_t i = 0; i < service->method_count; i++) {
-        if (service->methods[i].streams)
+        if (service->methods[i].many_requests)
             add_stream_server(text, &service->methods[i]);
         else
             add_unary_server(text, &service->methods[i]);
@@ -564,7 +643,8 @@ static void add_request(struct text *text, const struct method *method)
              method->path);
 }
 
-static void add_unary_client(struct text *text, const struct method *method)
+/* Of a method with one response: the function that gives it its type. */
+static void add_done(struct text *text, const struct method *method)
 {
     struct output *output = method->output;
 
@@ -573,16 +653,31 @@ static void add_unary_client(struct text *text, const struct method *method)
                             "const struct rpc_status *status", "const ProtobufCMessage *response"),
                  ")");
     text_add(text, "{\n");
-    text_add_assignment(text, output_string(output, "    %s_done *on_done", method->client),
-                        output_string(output, "(%s_done *)callback", method->client));
+    if (method->many_requests) {
+        add_function(text, "    void (*on_done)(",
+                     PARAMETERS("void *", "const struct rpc_status *",
+                                output_string(output, "const %s *", method->response)),
+                     ") =");
+        add_function(text, "        (void (*)(",
+                     PARAMETERS("void *", "const struct rpc_status *",
+                                output_string(output, "const %s *", method->response)),
+                     "))callback;");
+    } else {
+        text_add_assignment(text, output_string(output, "    %s_done *on_done", method->client),
+                            output_string(output, "(%s_done *)callback", method->client));
+    }
     text_add(text, "\n");
     add_function(text, "    on_done(",
                  PARAMETERS("context", "status",
                             output_string(output, "(const %s *)response", method->response)),
                  ");");
     text_add(text, "}\n\n");
+}
 
-    add_unary_start(text, method, ")");
+static void add_unary_client(struct text *text, const struct method *method)
+{
+    add_done(text, method);
+    add_start(text, method, ")");
     text_add(text, "{\n");
     add_request(text, method);
     text_add(text,
@@ -598,6 +693,13 @@ static void add_unary_client(struct text *text, const struct method *method)
              method->response_descriptor, method->local);
 }
 
+static void add_client_send(struct text *text, const struct method *method)
+{
+    add_stream_send(text, method, ")");
+    text_add(text, "{\n    stub_client_send(call, &request->base);\n}\n\n");
+}
+
+/* Of a method with many responses. */
 static void add_stream_client(struct text *text, const struct method *method)
 {
     struct output *output = method->output;
@@ -616,7 +718,7 @@ static void add_stream_client(struct text *text, const struct method *method)
                  ");");
     text_add(text, "}\n\n");
 
-    add_stream_start(text, method, ")");
+    add_start(text, method, ")");
     text_add(text, "{\n");
     add_request(text, method);
     text_add(text,
@@ -626,27 +728,55 @@ static void add_stream_client(struct text *text, const struct method *method)
              "        .handlers = events,\n"
              "        .context = context,\n"
              "        .on_message = typed ? %s_response : NULL,\n"
-             "        .on_bytes = events->on_response_bytes,\n"
-             "        .on_writable = events->on_writable,\n"
+             "        .on_bytes = events->on_response_bytes,\n",
+             method->response_descriptor, method->local);
+    if (method->many_requests)
+        text_add(text, "        .on_writable = events->on_writable,\n");
+    text_add(text,
              "        .on_close = events->on_close,\n"
              "    };\n"
              "\n"
-             "    return stub_stream_start(conn, &head, &stream);\n"
+             "    return %s;\n"
+             "}\n\n",
+             method->many_requests ? "stub_stream_start(conn, &head, &stream)"
+                                   : "stub_download_start(conn, &head, &stream, &request->base)");
+    if (method->many_requests)
+        add_client_send(text, method);
+}
+
+/* Of a method with many requests and one response. */
+static void add_upload_client(struct text *text, const struct method *method)
+{
+    add_done(text, method);
+    add_start(text, method, ")");
+    text_add(text, "{\n");
+    add_request(text, method);
+    text_add(text,
+             "    struct stub_unary unary = {\n"
+             "        .response = &%s,\n"
+             "        .on_writable = events->on_writable,\n"
+             "        .on_done = %s_done,\n"
+             "        .callback = (stub_callback)events->on_done,\n"
+             "        .context = context,\n"
+             "    };\n"
+             "\n"
+             "    return stub_upload_start(conn, &head, &unary);\n"
              "}\n\n",
              method->response_descriptor, method->local);
-
-    add_stream_send(text, method, ")");
-    text_add(text, "{\n    stub_client_send(call, &request->base);\n}\n\n");
+    add_client_send(text, method);
 }
 
 static void add_client_source(struct text *text, const struct service *service)
 {
     text_add(text, "/* ---- %s, client ---- */\n\n", service->name);
     for (size_t i = 0; i < service->method_count; i++) {
-        if (service->methods[i].streams)
-            add_stream_client(text, &service->methods[i]);
+        const struct method *method = &service->methods[i];
+        if (method->many_responses)
+            add_stream_client(text, method);
+        else if (method->many_requests)
+            add_upload_client(text, method);
         else
-            add_unary_client(text, &service->methods[i]);
+            add_unary_client(text, method);
     }
 }
 

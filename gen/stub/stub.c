@@ -8,12 +8,20 @@
  */
 #include "outpost/stub.h"
 
+#include "sound.h"
+
 #include <stdlib.h>
 
 /* ---- Messages -------------------------------------------------------------- */
 
-static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *type, struct rpc_bytes bytes)
+/* NULL: the bytes are no message of the type, or no memory. */
+static ProtobufCMessage *unpack(rpc_call *call, const ProtobufCMessageDescriptor *type,
+                                struct rpc_bytes bytes)
 {
+    if (!sound_check(type, bytes)) {
+        rpc_call_blame(call);
+        return NULL;
+    }
     return protobuf_c_message_unpack(type, NULL, bytes.len, bytes.data);
 }
 
@@ -107,7 +115,7 @@ static void unary_server_message(void *context, rpc_call *call, struct rpc_bytes
             rpc_status_make(RPC_UNIMPLEMENTED, "the method takes one request, and two came"));
         return;
     }
-    unary->request = unpack(unary->method->request, message);
+    unary->request = unpack(call, unary->method->request, message);
     if (unary->request == NULL)
         unary_server_refuse(unary, call, undecodable(unary->method->request));
 }
@@ -146,6 +154,14 @@ static void unary_server_close(void *context, rpc_call *call, const struct rpc_s
     free(unary);
 }
 
+static void unary_server_writable(void *context, rpc_call *call)
+{
+    struct unary_server *unary = context;
+
+    if (unary->asked && unary->method->on_writable != NULL)
+        unary->method->on_writable(unary->handlers, call);
+}
+
 void stub_unary_open(const struct stub_unary_method *method, const void *handlers, rpc_call *call,
                      struct rpc_call_events *events_out, void **context_out)
 {
@@ -160,6 +176,7 @@ void stub_unary_open(const struct stub_unary_method *method, const void *handler
     *events_out = (struct rpc_call_events){
         .on_message = unary_server_message,
         .on_half_close = unary_server_half_close,
+        .on_writable = unary_server_writable,
         .on_close = unary_server_close,
     };
     *context_out = unary;
@@ -190,7 +207,7 @@ static bool stream_deliver(const struct stub_stream *stub, rpc_call *call, struc
     }
     if (stub->on_message == NULL)
         return true;
-    ProtobufCMessage *message = unpack(stub->incoming, bytes);
+    ProtobufCMessage *message = unpack(call, stub->incoming, bytes);
     if (message == NULL)
         return false;
     stub->on_message(stub->handlers, stub->context, call, message);
@@ -312,6 +329,21 @@ rpc_call *stub_stream_start(rpc_conn *conn, const struct stub_request *request,
     return call;
 }
 
+rpc_call *stub_download_start(rpc_conn *conn, const struct stub_request *request,
+                              const struct stub_stream *stub, const ProtobufCMessage *message)
+{
+    struct rpc_bytes bytes;
+    uint8_t *data = pack(message, &bytes);
+    rpc_call *call = data != NULL ? stub_stream_start(conn, request, stub) : NULL;
+
+    if (call != NULL) {
+        rpc_call_send(call, bytes);
+        rpc_call_half_close(call);
+    }
+    free(data);
+    return call;
+}
+
 void stub_client_send(rpc_call *call, const ProtobufCMessage *message)
 {
     if (!send_packed(call, message))
@@ -337,7 +369,7 @@ static void unary_client_message(void *context, rpc_call *call, struct rpc_bytes
         rpc_call_cancel(call);
         return;
     }
-    unary->response = unpack(unary->stub.response, message);
+    unary->response = unpack(call, unary->stub.response, message);
     if (unary->response == NULL) {
         unary->failure = undecodable(unary->stub.response);
         rpc_call_cancel(call);
@@ -361,29 +393,44 @@ static void unary_client_close(void *context, rpc_call *call, const struct rpc_s
     free(unary);
 }
 
+static void unary_client_writable(void *context, rpc_call *call)
+{
+    struct unary_client *unary = context;
+
+    if (unary->stub.on_writable != NULL)
+        unary->stub.on_writable(unary->stub.context, call);
+}
+
+rpc_call *stub_upload_start(rpc_conn *conn, const struct stub_request *request,
+                            const struct stub_unary *stub)
+{
+    struct unary_client *unary = malloc(sizeof *unary);
+    struct rpc_call_options options = call_options(request);
+
+    if (unary == NULL)
+        return NULL;
+    *unary = (struct unary_client){.stub = *stub, .failure = rpc_status_ok()};
+    options.events.on_message = unary_client_message;
+    options.events.on_writable = unary_client_writable;
+    options.events.on_close = unary_client_close;
+    options.context = unary;
+    rpc_call *call = rpc_client_call(conn, &options);
+    if (call == NULL)
+        free(unary);
+    return call;
+}
+
 rpc_call *stub_unary_start(rpc_conn *conn, const struct stub_request *request,
                            const struct stub_unary *stub, const ProtobufCMessage *message)
 {
     struct rpc_bytes bytes;
     uint8_t *data = pack(message, &bytes);
-    struct unary_client *unary = malloc(sizeof *unary);
-    struct rpc_call_options options = call_options(request);
-    rpc_call *call = NULL;
+    rpc_call *call = data != NULL ? stub_upload_start(conn, request, stub) : NULL;
 
-    if (data == NULL || unary == NULL)
-        goto cleanup;
-    *unary = (struct unary_client){.stub = *stub, .failure = rpc_status_ok()};
-    options.events.on_message = unary_client_message;
-    options.events.on_close = unary_client_close;
-    options.context = unary;
-    call = rpc_client_call(conn, &options);
-    if (call == NULL)
-        goto cleanup;
-    unary = NULL; /* the call's */
-    rpc_call_send(call, bytes);
-    rpc_call_half_close(call);
-cleanup:
-    free(unary);
+    if (call != NULL) {
+        rpc_call_send(call, bytes);
+        rpc_call_half_close(call);
+    }
     free(data);
     return call;
 }

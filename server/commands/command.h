@@ -26,6 +26,10 @@ struct command_line {
     size_t word_count;
     const char *data;
     const char *store_uri;
+    const char *owner;
+    const char *distributed;
+    const char *from;
+    const char *to;
     const char *listen;
     const char *facility;
     const char *regions;
@@ -70,7 +74,9 @@ struct rpc_status command_history(struct command *command);
 struct rpc_status command_conflict(struct command *command);
 struct rpc_status command_quarantine(struct command *command);
 struct rpc_status command_status(struct command *command);
+struct rpc_status command_migrate(struct command *command);
 struct rpc_status command_verify(struct command *command);
+struct rpc_status command_copy(struct command *command);
 
 /* ---- Pieces --------------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
  */
 #include "command.h"
 
+#include "engine.h"
 #include "enrolled.h"
 #include "serve.h"
 
@@ -25,9 +26,13 @@ static const struct entry {
     const char *usage;
     const char *help;
 } entries[] = {
-    {"init", command_init, false, 0, "init --data DIR [--store sqlite] [--host NAME]...",
+    {"init", command_init, false, 0,
+     "init --data DIR [--store sqlite|postgresql://...] [--owner URI] [--host NAME]...",
      "Sets up DIR: outpostd.ini, the CA (ca.pem), the server's certificate for localhost and\n"
-     "each NAME, and the store. Overwrites nothing."},
+     "each NAME, and the store: outpost.db in DIR, or tables in a PostgreSQL database that is\n"
+     "there; a second server on the same database takes its CA. Overwrites nothing. With\n"
+     "--owner the tables belong to that role, which is used here alone, and --store's role\n"
+     "can add to history and never change it."},
     {"serve", command_serve, false, 0, "serve --data DIR [--listen ADDR:PORT]",
      "Serves devices until SIGTERM. Prints `listening on ADDR:PORT` when ready; port 0 picks\n"
      "a free one."},
@@ -75,6 +80,16 @@ static const struct entry {
      "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
     {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
+    {"migrate", command_migrate, false, 0, "migrate --data DIR [--owner URI] [--distributed citus]",
+     "Brings the store's schema up to date; refuses one that is newer than this outpostd.\n"
+     "--owner as for init. With --distributed the database is a Citus cluster, and tables\n"
+     "that are not spread over it yet become so: by region."},
+    {"copy", command_copy, false, 0,
+     "copy --from sqlite:DIR|postgresql://... --to postgresql://...|sqlite:DIR [--owner URI]",
+     "Copies a whole store into an empty one of the other engine, in one transaction, and\n"
+     "verifies it; with outpostd serve stopped. DIR is a data folder, or its outpost.db. Then\n"
+     "`store` in DIR/outpostd.ini can name the other one, and devices go on where they were.\n"
+     "The database takes DIR's CA. --owner as for init."},
     {"verify", command_verify, true, 0, "verify --data DIR",
      "Walks every region's log and records: the hash chain, the stamps, the digests. Exit\n"
      "code 65 when anything does not agree."},
@@ -314,6 +329,10 @@ enum line_option {
     OPTION_HELP = 256,
     OPTION_DATA,
     OPTION_STORE,
+    OPTION_OWNER,
+    OPTION_DISTRIBUTED,
+    OPTION_FROM,
+    OPTION_TO,
     OPTION_LISTEN,
     OPTION_FACILITY,
     OPTION_REGIONS,
@@ -333,6 +352,10 @@ static const struct option options[] = {
     {"help", no_argument, NULL, OPTION_HELP},
     {"data", required_argument, NULL, OPTION_DATA},
     {"store", required_argument, NULL, OPTION_STORE},
+    {"owner", required_argument, NULL, OPTION_OWNER},
+    {"distributed", required_argument, NULL, OPTION_DISTRIBUTED},
+    {"from", required_argument, NULL, OPTION_FROM},
+    {"to", required_argument, NULL, OPTION_TO},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"facility", required_argument, NULL, OPTION_FACILITY},
     {"regions", required_argument, NULL, OPTION_REGIONS},
@@ -361,6 +384,18 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_STORE:
         line->store_uri = optarg;
+        return true;
+    case OPTION_OWNER:
+        line->owner = optarg;
+        return true;
+    case OPTION_DISTRIBUTED:
+        line->distributed = optarg;
+        return true;
+    case OPTION_FROM:
+        line->from = optarg;
+        return true;
+    case OPTION_TO:
+        line->to = optarg;
         return true;
     case OPTION_LISTEN:
         line->listen = optarg;
@@ -440,12 +475,12 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
     struct store_options store_options = {0};
     struct rpc_status status;
 
-    if (command->line->data == NULL)
+    if (command->line->data == NULL && entry->run != command_copy)
         return command_usage("--data DIR is missing: outpostd %s", entry->usage);
     command->hasher = record_hasher_new();
     if (command->hasher == NULL || !scope_roles_find(&outpost_v1_schema, &command->roles))
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
-    if (entry->run != command_init) {
+    if (entry->run != command_init && entry->run != command_copy) {
         status = config_load(command->line->data, &command->config);
         if (!rpc_ok(&status))
             return status;
@@ -454,7 +489,7 @@ static struct rpc_status run(struct command *command, const struct entry *entry)
         store_options.roles = command->roles;
         store_options.note = enrolled_note;
         store_options.note_context = &command->config;
-        status = serve_open_store(&command->config, &store_options, &command->store);
+        status = engine_open(&command->config, &store_options, &command->store);
         if (!rpc_ok(&status))
             return status;
     }

@@ -4,6 +4,7 @@
  */
 #include "command.h"
 
+#include "engine.h"
 #include "global_read.h"
 #include "record_json.h"
 
@@ -55,11 +56,13 @@ static struct rpc_status add_regions(struct command *command)
 
 struct rpc_status command_status(struct command *command)
 {
+    char store[CONFIG_TEXT_LEN];
     struct store_device_list devices = {0};
     struct store_quarantine_list quarantine = {0};
     struct store_conflict_list conflicts = {0}; /* an empty range: for the count alone */
 
-    json_object_set_new(command->result, "store", json_string(command->config.store));
+    engine_shown(command->config.store, store);
+    json_object_set_new(command->result, "store", json_string(store));
     struct rpc_status status = add_regions(command);
     if (rpc_ok(&status))
         status = command_run(command, &devices.request, STORE_DEVICE_LIST);

@@ -218,9 +218,8 @@ class Records(BadInputTest):
         self.assertEqual([(q["type"], bool(q["reason"]), bool(q["field"])) for q in listed],
                          [("blood_pressure", True, True)] * 3)
         # Whole: the bytes of what was refused, with both values.
-        store = f"{self.server.data}/outpost.db"
-        bodies = subprocess.run(["sqlite3", store, "SELECT hex(mutation) FROM quarantine"],
-                                capture_output=True, text=True, check=True).stdout.split()
+        as_hex = "hex(mutation)" if self.server.on_sqlite else "upper(encode(mutation, 'hex'))"
+        bodies = self.server.sql(f"SELECT {as_hex} FROM quarantine").split()
         for systolic, diastolic in (("08E707", "1050"), ("0878", "1008"), ("0850", "1078")):
             self.assertEqual(len([b for b in bodies if systolic + diastolic in b]), 1)
         two.sync()
@@ -308,9 +307,7 @@ class Enrolling(BadInputTest):
         self.assertEqual(self.enrol(code).returncode, 0)
         self.assert_refused(self.enrol(code), 77, "used", "administrator")
         code = self.server.code(self.facility)
-        store = f"{self.server.data}/outpost.db"
-        subprocess.run(["sqlite3", store, ".timeout 10000",
-                        "UPDATE enrolment SET expires_at_ms = 1 WHERE used_by = x''"], check=True)
+        self.server.sql("UPDATE enrolment SET expires_at_ms = 1 WHERE length(used_by) = 0")
         self.assert_refused(self.enrol(code), 77, "older", "administrator")
 
     def test_the_certificate_of_another_ca(self):
@@ -511,12 +508,11 @@ class Servers(BadInputTest):
 class Newer(BadInputTest):
     def test_a_store_newer_than_the_program_is_left_alone(self):
         self.server.stop()
-        store = f"{self.server.data}/outpost.db"
-        sql = lambda text: subprocess.run(["sqlite3", store, text], check=True)
-        sql("INSERT INTO schema_migration VALUES (999, 'of the future', x'00')")
+        self.server.sql("INSERT INTO schema_migration SELECT 999, 'of the future', sha256 "
+                        "FROM schema_migration WHERE version = 1")
         for words in (["status"], ["verify"], ["serve", "--listen", "127.0.0.1:0"]):
             self.assert_refused(self.server.run(*words, check=False), 65, "upgrade")
-        sql("DELETE FROM schema_migration WHERE version = 999")
+        self.server.sql("DELETE FROM schema_migration WHERE version = 999")
         self.server.start()
         self.assert_agree(self.device())
 

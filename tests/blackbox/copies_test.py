@@ -418,15 +418,12 @@ class Asking(CopiesTest):
     def test_R23_a_restored_server_knows_the_copies(self):
         port = self.server.address.rsplit(":", 1)[1]
         self.server.stop()
-        store = pathlib.Path(self.server.data, "outpost.db")
-        kept = store.read_bytes()
+        kept = self.server.backup()
         self.server.start(port)
         key = ec.generate_private_key(ec.SECP256R1())
         response = self.ask(self.peer, key)
         self.server.stop()
-        for path in store.parent.glob("outpost.db*"):
-            path.unlink()
-        store.write_bytes(kept)
+        self.server.put_back(kept)
         self.server.start(port)
         id = str(uuid.UUID(bytes=response.device_id))
         self.assertEqual(self.listed()[id]["copied_from"], str(uuid.UUID(bytes=self.peer.device_id)))

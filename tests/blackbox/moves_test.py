@@ -4,7 +4,6 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import json
-import pathlib
 import unittest
 import uuid
 
@@ -339,16 +338,12 @@ class Facilities(MovesTest):
 class RestoredServer(MovesTest):
     def backup(self):
         self.server.stop()
-        self.kept = {p.name: p.read_bytes() for p in pathlib.Path(self.server.data).glob("outpost.db*")}
+        self.kept = self.server.backup()
         self.server.start(self.port)
 
     def put_back(self):
         self.server.stop()
-        folder = pathlib.Path(self.server.data)
-        for path in folder.glob("outpost.db*"):
-            path.unlink()
-        for name, content in self.kept.items():
-            (folder / name).write_bytes(content)
+        self.server.put_back(self.kept)
         self.server.start(self.port)
 
     def test_R22_rights_are_not_forgotten(self):

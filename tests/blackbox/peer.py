@@ -76,16 +76,29 @@ def digest(records):
     return sum(digest_share(r) for r in records if not r.deleted) % 2**64
 
 
+# ---- PostgreSQL ----------------------------------------------------------------
+
+def sql(database, text):
+    """Runs SQL by the stock psql; its rows as text, unaligned."""
+    done = subprocess.run(["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", database, "-c",
+                           "SET client_min_messages = warning; " + text],
+                          capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"psql: {done.stderr}")
+    return done.stdout.strip()
+
+
 # ---- The server ---------------------------------------------------------------
 
 class Outpostd:
     """A data folder of its own and a server on a free port."""
 
-    def __init__(self, settings=None, within=None):
+    def __init__(self, settings=None, within=None, store=None):  # store: init's words for it
         self.folder = tempfile.mkdtemp(prefix="outpostd-")
         self.data = os.path.join(within or self.folder, "data")
         self.process = None
-        self.run("init")
+        self.schema = None
+        self.run("init", *(store or self._store()))
         if settings:
             path = os.path.join(self.data, "outpostd.ini")
             text = pathlib.Path(path).read_text()
@@ -94,6 +107,49 @@ class Outpostd:
                          for line in text.splitlines()]
                 text = "\n".join(lines) + "\n"
             pathlib.Path(path).write_text(text)
+
+    def _store(self):
+        """The store that the environment asks for: a schema of its own, or SQLite."""
+        database = os.environ.get("OUTPOST_TEST_POSTGRES")
+        if not database:
+            return ()
+        self.schema = "t" + uuid.uuid4().hex
+        sql(database, f"CREATE SCHEMA {self.schema}")
+        return "--store", f"{database}?options=-csearch_path%3D{self.schema}"
+
+    @property
+    def on_sqlite(self):
+        return self.schema is None
+
+    def sql(self, text):
+        """SQL on the store by the engine's stock tool, not through Outpost; rows as text, columns by |."""
+        if not self.on_sqlite:
+            return sql(os.environ["OUTPOST_TEST_POSTGRES"], f"SET search_path = {self.schema}; {text}")
+        return subprocess.run(["sqlite3", "-cmd", ".timeout 10000", f"{self.data}/outpost.db", text],
+                              capture_output=True, text=True, check=True).stdout.strip()
+
+    def id_literal(self, id):
+        """An id, of 16 bytes, in SQL for the engine."""
+        return f"x'{id.hex()}'" if self.on_sqlite else f"'{id.hex()}'::uuid"
+
+    def backup(self):
+        """What the store holds now, for put_back; the server is stopped."""
+        if self.on_sqlite:
+            return {p.name: p.read_bytes() for p in pathlib.Path(self.data).glob("outpost.db*")}
+        return subprocess.run(["pg_dump", "-n", self.schema, os.environ["OUTPOST_TEST_POSTGRES"]],
+                              capture_output=True, text=True, check=True).stdout
+
+    def put_back(self, kept):
+        if self.on_sqlite:
+            for path in pathlib.Path(self.data).glob("outpost.db*"):
+                path.unlink()
+            for name, content in kept.items():
+                pathlib.Path(self.data, name).write_bytes(content)
+            return
+        database = os.environ["OUTPOST_TEST_POSTGRES"]
+        sql(database, f"DROP SCHEMA {self.schema} CASCADE")
+        subprocess.run(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database], input=kept, text=True,
+                       capture_output=True, check=True)
 
     def run(self, *words, check=True, **how):
         done = subprocess.run([BIN / "outpostd", *words, "--data", self.data],
@@ -128,6 +184,10 @@ class Outpostd:
 
     def close(self):
         code = self.stop()
+        if code != 0:
+            print(pathlib.Path(self.folder, "log").read_text(errors="replace")[-8000:], file=sys.stderr)
+        if self.schema:
+            sql(os.environ["OUTPOST_TEST_POSTGRES"], f"DROP SCHEMA {self.schema} CASCADE")
         shutil.rmtree(self.folder, ignore_errors=True)
         return code
 

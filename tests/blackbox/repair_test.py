@@ -7,13 +7,11 @@ try for ever. And what merely waits, is refused or has left never looks like dam
 
 SPDX-License-Identifier: Apache-2.0
 """
-import contextlib
 import json
-import pathlib
-import sqlite3
 import unittest
 
 from bad_input_test import PATIENT, BadInputTest
+from peer import ZERO
 from relay import TO_DEVICE
 from scope_test import ScopeTest
 
@@ -184,9 +182,7 @@ class Device(RepairTest):
 
 class Server(RepairTest):
     def tell_wrong_digest(self, by):
-        with contextlib.closing(sqlite3.connect(pathlib.Path(self.server.data, "outpost.db"), timeout=30)) as db:
-            db.execute("UPDATE sync_region SET digest = digest + ? WHERE region_id <> zeroblob(16)", (by,))
-            db.commit()
+        self.server.sql(f"UPDATE sync_region SET digest = digest + {by} WHERE region_id <> {self.server.id_literal(ZERO)}")
 
     def state(self, device):
         return device.sqlite3("SELECT state, tries, next_at_ms > 0 FROM outpost_repair")

@@ -7,7 +7,6 @@ who never return, once; who enrolled and who was revoked since is not forgotten.
 SPDX-License-Identifier: Apache-2.0
 """
 import json
-import pathlib
 import random
 import unittest
 
@@ -41,17 +40,12 @@ class Restore(unittest.TestCase):
 
     def backup(self):
         self.server.stop()
-        folder = pathlib.Path(self.server.data)
-        self.kept = {p.name: p.read_bytes() for p in folder.glob("outpost.db*")}
+        self.kept = self.server.backup()
         self.restart()
 
     def put_back(self):
         self.server.stop()
-        folder = pathlib.Path(self.server.data)
-        for path in folder.glob("outpost.db*"):
-            path.unlink()
-        for name, content in self.kept.items():
-            (folder / name).write_bytes(content)
+        self.server.put_back(self.kept)
         self.restart()
 
     def register(self, device, names):

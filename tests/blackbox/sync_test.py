@@ -405,22 +405,16 @@ class Durable(ServerTest):
         self.assertEqual(one.pages, [])
 
     def test_the_log_verifies_and_a_changed_entry_is_found(self):
-        import sqlite3
         one = self.peer()
         patient = new_patient(one.facility)
         one.sync([patient, new_reading(patient.id, one.facility)])
         self.server.stop()
-        db = sqlite3.connect(f"{self.server.data}/outpost.db")
-        kept = db.execute("SELECT region_id, seq, device_id FROM change_log WHERE seq = 1 "
-                          "AND region_id <> zeroblob(16)").fetchone()
-        db.execute("UPDATE change_log SET device_id = zeroblob(16) WHERE region_id = ? AND seq = ?",
-                   kept[:2])
-        db.commit()
+        # The patient's entry with its author and its mutation's id exchanged, and then as it was.
+        swap = ("UPDATE change_log SET device_id = mutation_id, mutation_id = device_id "
+                "WHERE seq = 1 AND family_id <> region_id")
+        self.server.sql(swap)
         self.assertEqual(self.server.run("verify", check=False).returncode, 65)
-        db.execute("UPDATE change_log SET device_id = ? WHERE region_id = ? AND seq = ?",
-                   (kept[2], *kept[:2]))
-        db.commit()
-        db.close()
+        self.server.sql(swap)
 
 
 if __name__ == "__main__":

@@ -218,17 +218,14 @@ class Wiping(WipeTest):
         one, two, three = (self.device() for _ in range(3))
         ids = [self.id_of(d) for d in (one, two, three)]
         self.server.stop()
-        kept = {p: p.read_bytes() for p in pathlib.Path(self.server.data).glob("outpost.db*")}
+        kept = self.server.backup()
         self.server.start(self.port)
         for device in (one, two, three):
             self.order(device)
         self.order(three, "--cancel")
         one.run("sync", check=False)
         self.server.stop()
-        for path in pathlib.Path(self.server.data).glob("outpost.db*"):
-            path.unlink()
-        for path, content in kept.items():
-            path.write_bytes(content)
+        self.server.put_back(kept)
         self.server.start(self.port)
         self.assertEqual([self.listed(id)["state"] for id in ids], ["wiped", "wiping", "active"])
         self.assertEqual(two.run("sync", check=False).returncode, DENIED)

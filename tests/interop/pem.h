@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PEM_BYTES_MAX = 64 * 1024 };
+enum { PEM_BYTES_MAX = 1024 * 1024 }; /* the CAs of a whole system */
 
 /* The whole file; ends the program when it cannot be read. */
 static inline struct rpc_bytes pem_read(const char *path)

@@ -10,13 +10,18 @@
 
 #include <stdio.h>
 
+/* R1: the same edit on the same base is one edit, among the devices of an enrolment region. */
+#define EDITS                                                                                     \
+    "SELECT l.region_id, l.version, mutation_id, enrolment_region_id FROM change_log l LEFT JOIN" \
+    " device d ON d.device_id = l.device_id WHERE kind = 1"
+
 static const struct check_nothing nothing[] = {
     {"mutations are in a region's log twice",
-     "SELECT count(*) FROM (SELECT 1 FROM change_log WHERE kind = 1 GROUP BY region_id, mutation_id"
-     " HAVING count(*) > 1)"},
+     "SELECT count(*) FROM (SELECT 1 FROM (" EDITS
+     ") GROUP BY region_id, mutation_id, enrolment_region_id HAVING count(*) > 1)"},
     {"mutations took effect twice",
-     "SELECT count(*) FROM (SELECT 1 FROM change_log WHERE kind = 1 GROUP BY mutation_id"
-     " HAVING count(DISTINCT version) > 1)"},
+     "SELECT count(*) FROM (SELECT 1 FROM (" EDITS
+     ") GROUP BY mutation_id, enrolment_region_id HAVING count(DISTINCT version) > 1)"},
     {"versions of a record were made twice",
      "SELECT count(*) FROM (SELECT 1 FROM change_log WHERE kind = 1 GROUP BY region_id, family_id,"
      " type, id, version HAVING count(*) > 1)"},

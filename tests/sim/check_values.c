@@ -245,7 +245,9 @@ static void advance_group(struct look *look, struct line *line, sqlite3_stmt *co
     if (group->group == ONE_WAY_GROUP && group->type == TYPE_PATIENT && n == 0)
         sim_fail(look->sim, "%s, field %u was emptied; its rule is one-way",
                  sim_name(&line->key, name), group->group);
-    if (verdict == CLASH_NONE && !line->deleted && edit != NULL && old != NULL &&
+    /* R23: two files of one device are one author, until the server tells them apart. */
+    bool one_device = memcmp(line->values[at].device, entry->device, RECORD_UUID_LEN) == 0;
+    if (verdict == CLASH_NONE && !one_device && !line->deleted && edit != NULL && old != NULL &&
         edit->phone != old->phone && !ledger_had_seen(ledger, n, now))
         sim_fail(look->sim,
                  "%s, field %u: %u was written over by %u, whose author had not seen it, and no"
@@ -254,7 +256,7 @@ static void advance_group(struct look *look, struct line *line, sqlite3_stmt *co
     /* A restored server is given journals in any order, and an old file sends its old
      * edits again in other company: what wins there is listed. */
     if (n != 0 && old != NULL && !line->was_deleted && look->sim->restores == 0 &&
-        (verdict == CLASH_NONE || !sim_has(look->sim, SIM_COPIES_BIT)) &&
+        ((verdict == CLASH_NONE && !one_device) || !sim_has(look->sim, SIM_COPIES_BIT)) &&
         ledger_had_seen(ledger, now, n))
         sim_fail(look->sim, "%s, field %u: %u, which was written on %u, was undone by it",
                  sim_name(&line->key, name), group->group, now, n);

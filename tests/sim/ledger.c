@@ -13,6 +13,10 @@ enum {
     ITEM_MUTATION = 1,
     RESULT_ANSWERS = 1,
     ANSWER_STATUS = 1,
+    ANSWER_REASON = 2,
+    MUTATION_FAMILY = 1,
+    MUTATION_ID = 2,
+    MUTATION_BODY_MIN = 10, /* the number of a body's field is its type's */
     STATUS_RETRY = 5,
     LINE_MAX_EDITS = 1000, /* of one line of edits: ends a walk over damaged ones */
 };
@@ -40,6 +44,7 @@ void ledger_clear(struct ledger *ledger)
     ledger->answer_count = 0;
     ledger->backup_at = 0;
     ledger->overflow = NULL;
+    ledger->answered = NULL;
 }
 
 /* ---- Edits ------------------------------------------------------------------------ */
@@ -83,6 +88,23 @@ bool ledger_had_seen(const struct ledger *ledger, uint32_t n, uint32_t other)
 
 /* ---- Answers ------------------------------------------------------------------------ */
 
+static struct record_key key_in(const struct peek_field *mutation)
+{
+    struct peek fields = peek_over(mutation->data, mutation->len);
+    struct record_key key = {0};
+    struct peek_field field;
+
+    while (peek_next(&fields, &field)) {
+        if (field.number == MUTATION_FAMILY && field.len == RECORD_UUID_LEN)
+            memcpy(key.family.bytes, field.data, RECORD_UUID_LEN);
+        else if (field.number == MUTATION_ID && field.len == RECORD_UUID_LEN)
+            memcpy(key.id.bytes, field.data, RECORD_UUID_LEN);
+        else if (field.number >= MUTATION_BODY_MIN && field.data != NULL)
+            key.type = field.number;
+    }
+    return key;
+}
+
 void ledger_request(struct ledger *ledger, struct ledger_stream *stream, struct rpc_bytes message)
 {
     struct peek_field push, item, mutation;
@@ -106,13 +128,14 @@ void ledger_request(struct ledger *ledger, struct ledger_stream *stream, struct 
             return;
         }
         SHA256(mutation.data, mutation.len, hash);
-        memcpy(flight->ids[flight->count++], hash, 16);
+        memcpy(flight->ids[flight->count], hash, 16);
+        flight->keys[flight->count++] = key_in(&mutation);
     }
 }
 
 void ledger_response(struct ledger *ledger, struct ledger_stream *stream, struct rpc_bytes message)
 {
-    struct peek_field result, answer, status;
+    struct peek_field result, answer, status, reason;
     size_t at = 0;
 
     if (!peek_find(message.data, message.len, RESPONSE_PUSH_RESULT, &result) || stream->count == 0)
@@ -127,6 +150,10 @@ void ledger_response(struct ledger *ledger, struct ledger_stream *stream, struct
         bool given = peek_find(answer.data, answer.len, ANSWER_STATUS, &status);
         struct ledger_answer *noted = &ledger->answers[ledger->answer_count];
         noted->status = given ? (unsigned)status.value : 0;
+        given = peek_find(answer.data, answer.len, ANSWER_REASON, &reason);
+        if (ledger->answered != NULL)
+            ledger->answered(ledger->context, &flight->keys[at], noted->status,
+                             given ? (unsigned)reason.value : 0);
         memcpy(noted->id, flight->ids[at++], sizeof noted->id);
         memcpy(noted->region, stream->region, sizeof noted->region);
         noted->forgotten = false;

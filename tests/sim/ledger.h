@@ -39,6 +39,7 @@ struct ledger_stream {
     struct ledger_flight {
         size_t count;
         uint8_t ids[LEDGER_PUSH_ITEMS_MAX][16];
+        struct record_key keys[LEDGER_PUSH_ITEMS_MAX];
     } flights[LEDGER_FLIGHTS_MAX];
     uint8_t region[16];
 };
@@ -49,6 +50,9 @@ struct ledger {
     struct ledger_answer *answers;
     size_t answer_count;
     size_t backup_at;     /* how many there were when the server's backup was made */
+    /* Is told every answer as it leaves the server, or NULL. */
+    void (*answered)(void *context, const struct record_key *key, unsigned status, unsigned reason);
+    void *context;
     const char *overflow; /* a limit of the ledger's own was reached: which */
 };
 

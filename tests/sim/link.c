@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link.h"
 
+#include "peek.h"
+
 #include <stdlib.h>
 
 static int64_t no_time(void *context)
@@ -10,6 +12,15 @@ static int64_t no_time(void *context)
 }
 
 /* ---- The device's end --------------------------------------------------------------- */
+
+enum { REQUEST_PUSH_DONE = 3 };
+
+static bool is_push_done(struct rpc_bytes message)
+{
+    struct peek_field done;
+
+    return peek_find(message.data, message.len, REQUEST_PUSH_DONE, &done);
+}
 
 /* Sends until the session waits for the server. */
 static void pump(struct link *link)
@@ -23,6 +34,10 @@ static void pump(struct link *link)
         }
         switch (device_half_next(link->device, &message)) {
         case DEVICE_HALF_SEND:
+            if (link->stop.pushed && is_push_done(message)) {
+                link->stopped = true;
+                return;
+            }
             link->sent++;
             rpc_call_send(link->call, message);
             break;
@@ -107,6 +122,7 @@ static void server_on_message(void *context, rpc_call *call, struct rpc_bytes me
     struct link *link = context;
 
     (void)call;
+    link->taken++;
     ledger_request(link->ledger, &link->stream_ledger, message);
     if (link->server->watch.db != NULL && link->stream_ledger.count <= 1)
         link->asked_at = watch_head(&link->server->watch, &link->region_id);

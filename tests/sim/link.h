@@ -16,10 +16,11 @@
 enum { LINK_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* Where the device stops, as if it had died there: after so many messages that it
- * sent or took. */
+ * sent or took, or when all that it had to push is on its way. */
 enum { LINK_NEVER = 1000000 };
 struct link_stop {
     unsigned sent, received;
+    bool pushed;
 };
 
 /* Where the device is enrolled, and where it works. */
@@ -37,6 +38,7 @@ struct link {
     uint64_t asked_at;            /* its head when the last message came from the device */
     struct link_stop stop;
     unsigned sent, received;
+    unsigned taken;          /* messages, by the server */
     bool stopped;            /* it came to that */
     rpc_conn *client, *host; /* NULL: that end is gone */
     rpc_call *call, *served; /* NULL: not open, or over */

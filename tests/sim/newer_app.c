@@ -82,12 +82,14 @@ static void push(struct sim *sim, unsigned facility, struct rpc_bytes mutation)
         .context = &peer,
     };
     struct record_uuid id = device_id;
+    struct store_device device = {.enrolment_region = region, .facility_id = at, .enrolled_at_ms = 1};
     struct rpc_buffer bytes, item;
 
     id.bytes[2] = (uint8_t)facility;
     pushes = (struct ledger_stream){0};
     memcpy(pushes.region, region.bytes, sizeof region.bytes);
-    if (!server_end_add_device(&sim->server, &id, &region, &at, false))
+    device.device_id = id;
+    if (!server_end_add_device(&sim->server, &device))
         return;
     struct stream *stream = stream_new(&sim->server.service, &other_end, &id);
     if (stream == NULL)

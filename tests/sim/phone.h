@@ -21,6 +21,7 @@ struct phone {
     bool refused; /* the server takes its file for a copy of another's */
     int64_t clock_offset_ms;
     struct record_uuid device_id, enrolment_region; /* as its file has them */
+    unsigned regions;                               /* bits: where it may work */
 
     struct device_half *half; /* NULL: its process is down */
     sqlite3 *app;

@@ -15,6 +15,7 @@ struct script {
     struct sim *sim;
     struct sim_options options;
     size_t line;
+    bool failed; /* a world did */
     size_t name_count;
     struct {
         char name[WORD_LEN];
@@ -72,43 +73,52 @@ static bool expand(struct script *script, const char *text, char sql_out[SQL_LEN
     return *text == '\0';
 }
 
-/* ---- What the server has ------------------------------------------------------------------ */
+/* ---- What is there ------------------------------------------------------------------------ */
 
-static void print_name(struct script *script, const void *bytes)
+static void print_name(const struct script *script, const void *bytes, size_t len)
 {
-    for (size_t i = 0; i < script->name_count; i++)
+    for (size_t i = 0; i < script->name_count && len == RECORD_UUID_LEN; i++)
         if (memcmp(script->names[i].id.bytes, bytes, RECORD_UUID_LEN) == 0) {
             printf("%s", script->names[i].name);
             return;
         }
-    for (size_t i = 0; i < RECORD_UUID_LEN; i++)
+    for (size_t i = 0; i < len; i++)
         printf("%02x", ((const uint8_t *)bytes)[i]);
 }
 
-/* One line for each record of a family and region, and for each conflict. */
-static void dump(struct script *script)
+/* One line for each row: words, names where an id has one. */
+static bool ask(struct script *script, const char *path, const char *text)
 {
-    static const char sql[] =
-        "SELECT 'record', region_id, type, id, version, deleted, hex(body) FROM record WHERE"
-        " family_id <> zeroblob(16) UNION ALL"
-        " SELECT 'conflict', region_id, type, id, version, 0, hex(clashes) FROM conflict UNION ALL"
-        " SELECT 'quarantined', region_id, 0, mutation_id, reason, field, hex(mutation) FROM"
-        " quarantine ORDER BY 1, 2, 3, 4, 5";
     sqlite3 *db = NULL;
     sqlite3_stmt *rows = NULL;
+    char sql[SQL_LEN];
+    bool asked = expand(script, text, sql) && sqlite3_open(path, &db) == SQLITE_OK &&
+                 sqlite3_prepare_v2(db, sql, -1, &rows, NULL) == SQLITE_OK;
 
-    if (sqlite3_open(script->sim->server.path, &db) == SQLITE_OK &&
-        sqlite3_prepare_v2(db, sql, -1, &rows, NULL) == SQLITE_OK)
-        while (sqlite3_step(rows) == SQLITE_ROW) {
-            const uint8_t *region = sqlite3_column_blob(rows, 1);
-            printf("%s region %u type %d ", sqlite3_column_text(rows, 0), region[1],
-                   sqlite3_column_int(rows, 2));
-            print_name(script, sqlite3_column_blob(rows, 3));
-            printf(" version %d deleted %d %s\n", sqlite3_column_int(rows, 4),
-                   sqlite3_column_int(rows, 5), sqlite3_column_text(rows, 6));
+    while (asked && sqlite3_step(rows) == SQLITE_ROW)
+        for (int i = 0, count = sqlite3_column_count(rows); i < count; i++) {
+            if (sqlite3_column_type(rows, i) == SQLITE_BLOB)
+                print_name(script, sqlite3_column_blob(rows, i),
+                           (size_t)sqlite3_column_bytes(rows, i));
+            else if (sqlite3_column_type(rows, i) == SQLITE_NULL)
+                printf("-");
+            else
+                printf("%s", sqlite3_column_text(rows, i));
+            printf("%s", i + 1 < count ? " " : "\n");
         }
     sqlite3_finalize(rows);
     sqlite3_close(db);
+    return asked;
+}
+
+static void print_answer(void *context, const struct record_key *key, unsigned status,
+                         unsigned reason)
+{
+    const struct script *script = context;
+
+    printf("answer type %u ", key->type);
+    print_name(script, key->id.bytes, RECORD_UUID_LEN);
+    printf(" status %u reason %u\n", status, reason);
 }
 
 /* "N SELECT ...": that the server's database gives this number. */
@@ -131,16 +141,26 @@ static bool expect(struct script *script, const char *rest)
     return asked;
 }
 
+static void print_failures(struct script *script)
+{
+    for (size_t i = 0; i < script->sim->failure_count; i++)
+        printf("failure: %s\n", script->sim->failures[i]);
+    script->failed = script->failed || script->sim->failure_count > 0;
+    script->sim->failure_count = 0;
+}
+
 /* ---- Commands ------------------------------------------------------------------------------- */
 
 static bool sync_until(struct script *script, struct phone *phone, const char *how, unsigned n)
 {
-    struct link_stop stop = {LINK_NEVER, LINK_NEVER};
+    struct link_stop stop = {LINK_NEVER, LINK_NEVER, false};
 
     if (strcmp(how, "sent") == 0)
         stop.sent = n;
     else if (strcmp(how, "received") == 0)
         stop.received = n;
+    else if (strcmp(how, "pushed") == 0)
+        stop.pushed = true;
     else if (how[0] != '\0')
         return false;
     if (sim_sync_begin_until(script->sim, phone, &stop))
@@ -172,33 +192,68 @@ static bool run_for_phone(struct script *script, struct phone *phone, const char
         sim_save(sim, phone);
     else if (strcmp(command, "lose") == 0)
         sim_lose(sim, phone);
+    else if (strcmp(command, "late") == 0)
+        sim_sync_late(sim, phone);
+    else if (strcmp(command, "ask") == 0)
+        return ask(script, phone->path, rest);
     else
         return false;
     return true;
 }
 
+/* "FACILITY [admin | REGION...]" */
+static bool add_phone(struct sim *sim, const char *rest)
+{
+    struct sim_enrolment enrolment = {0};
+    char *more;
+
+    enrolment.facility = (unsigned)strtoul(rest, &more, 10);
+    enrolment.admin = strstr(more, "admin") != NULL;
+    for (; !enrolment.admin && *more != '\0'; more += *more == ' ')
+        enrolment.regions |= 1u << strtoul(more, &more, 10) % SIM_REGIONS;
+    if (sim->phone_count == SIM_PHONES_MAX)
+        return false;
+    sim_add_phone(sim, &enrolment);
+    return true;
+}
+
+/* A new world, for several in one script. */
+static void begin(struct script *script)
+{
+    print_failures(script);
+    sim_begin(script->sim, &script->options);
+    script->name_count = 0;
+}
+
 static bool run_for_world(struct script *script, const char *command, const char *rest)
 {
     struct sim *sim = script->sim;
-    unsigned facility = 0;
-    char admin[WORD_LEN] = "";
+    size_t n = strtoul(rest, NULL, 10);
 
-    if (strcmp(command, "phone") == 0 && sim->phone_count < SIM_PHONES_MAX &&
-        sscanf(rest, "%u %31s", &facility, admin) >= 1) {
-        sim_add_phone(sim, facility, strcmp(admin, "admin") == 0, false);
-    } else if (strcmp(command, "batches") == 0)
+    if (strcmp(command, "world") == 0)
+        begin(script);
+    else if (strcmp(command, "phone") == 0)
+        return add_phone(sim, rest);
+    else if (strcmp(command, "batches") == 0)
         return sscanf(rest, "%u %u", &sim->server.service.settings.push_batch,
                       &sim->server.service.settings.pull_batch) == 2;
     else if (strcmp(command, "copy") == 0)
-        sim_copy(sim);
+        sim_copy(sim, n);
     else if (strcmp(command, "old") == 0)
-        sim_old(sim);
+        sim_old(sim, n);
     else if (strcmp(command, "backup") == 0)
         sim_backup(sim);
     else if (strcmp(command, "restore") == 0)
         sim_restore(sim);
-    else if (strcmp(command, "dump") == 0)
-        dump(script);
+    else if (strcmp(command, "deliver") == 0)
+        sim_ghost_whole(sim, n % SIM_GHOSTS_MAX);
+    else if (strcmp(command, "answers") == 0) {
+        sim->ledger.answered = print_answer;
+        sim->ledger.context = script;
+    } else if (strcmp(command, "ask-server") == 0)
+        return ask(script, sim->server.path, rest);
+    else if (strcmp(command, "say") == 0)
+        printf("%s\n", rest), fflush(stdout);
     else if (strcmp(command, "expect") == 0)
         return expect(script, rest);
     else if (strcmp(command, "rest") == 0)
@@ -210,7 +265,8 @@ static bool run_for_world(struct script *script, const char *command, const char
 
 static bool run_line(struct script *script, char *line)
 {
-    static const char *const of_phones[] = {"sql", "sync", "switch", "kill", "save", "lose"};
+    static const char *const of_phones[] = {"sql",  "sync", "switch", "kill",
+                                            "save", "lose", "late",   "ask"};
     char command[WORD_LEN];
     unsigned who;
     int at = 0;
@@ -238,7 +294,7 @@ int script_run(struct sim *sim, FILE *file)
     char line[LINE_LEN];
     bool good = script.names != NULL;
 
-    sim_begin(sim, &script.options);
+    begin(&script);
     while (good && fgets(line, sizeof line, file) != NULL) {
         script.line++;
         good = run_line(&script, line);
@@ -246,8 +302,7 @@ int script_run(struct sim *sim, FILE *file)
     if (!good)
         fprintf(stderr, "sim: line %zu of the script cannot be done: see tests/sim/README.md\n",
                 script.line);
-    for (size_t i = 0; i < sim->failure_count; i++)
-        printf("failure: %s\n", sim->failures[i]);
+    print_failures(&script);
     free(script.names);
-    return !good ? 65 : sim->failure_count > 0 ? 1 : 0;
+    return !good ? 65 : script.failed ? 1 : 0;
 }

@@ -132,18 +132,9 @@ bool server_end_step(struct server_end *end)
     return end->asked;
 }
 
-bool server_end_add_device(struct server_end *end, const struct record_uuid *device_id,
-                           const struct record_uuid *region_id,
-                           const struct record_uuid *facility_id, bool admin)
+bool server_end_add_device(struct server_end *end, const struct store_device *device)
 {
-    struct store_device_add add = {
-        .request = {.kind = STORE_DEVICE_ADD},
-        .device = {.device_id = *device_id,
-                   .enrolment_region = *region_id,
-                   .facility_id = *facility_id,
-                   .admin = admin,
-                   .enrolled_at_ms = 1},
-    };
+    struct store_device_add add = {.request = {.kind = STORE_DEVICE_ADD}, .device = *device};
     struct rpc_status status = store_run(end->store, &add.request);
 
     return rpc_ok(&status);

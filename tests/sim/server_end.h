@@ -42,9 +42,7 @@ struct store_steps server_end_steps(struct server_end *end);
 bool server_end_step(struct server_end *end);
 
 /* A device row as enrolment makes it; one that is there stays (R22). */
-bool server_end_add_device(struct server_end *end, const struct record_uuid *device_id,
-                           const struct record_uuid *region_id,
-                           const struct record_uuid *facility_id, bool admin);
+bool server_end_add_device(struct server_end *end, const struct store_device *device);
 
 /* R23: makes a device for a copy of another's database; false: the server does not. */
 bool server_end_recertify(struct server_end *end, const struct record_uuid *copied_from,

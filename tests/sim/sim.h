@@ -25,6 +25,8 @@ enum {
     SIM_FAILURES_MAX = 8,
     SIM_TEXT_LEN = 300,
     SIM_STEPS_MAX = 5000,
+    SIM_SERVER_DISK = SIM_PHONES_MAX, /* among the disks */
+    SIM_DAY_MS = 86400000,
 };
 
 /* X(letter, name, what) */
@@ -87,6 +89,14 @@ struct sim_step {
     uint64_t luck;
 };
 
+/* What a phone is enrolled for. */
+struct sim_enrolment {
+    unsigned facility; /* where it begins, and its region is its own */
+    unsigned regions;  /* bits: where it may work besides */
+    bool admin;        /* everywhere */
+    bool older;        /* its app is a version behind */
+};
+
 struct sim_options {
     uint64_t seed;
     unsigned faults; /* bits of enum sim_fault */
@@ -123,6 +133,7 @@ struct sim {
     /* Devices that were ever enrolled: they are in a file beside the store (R22). */
     struct sim_identity {
         struct record_uuid id, region;
+        unsigned regions;
     } identities[SIM_IDENTITIES_MAX];
     size_t identity_count;
     struct sim_deleted { /* a record, or an emptied field */
@@ -151,8 +162,8 @@ void sim_deinit(struct sim *sim);
 /* A world's beginning; what was before is gone. */
 void sim_begin(struct sim *sim, const struct sim_options *options);
 void sim_step(struct sim *sim, const struct sim_step *step);
-/* Makes one more phone, at that facility. */
-struct phone *sim_add_phone(struct sim *sim, unsigned facility, bool admin, bool older);
+/* Makes one more phone. */
+struct phone *sim_add_phone(struct sim *sim, const struct sim_enrolment *enrolment);
 /* Faults stop, everybody syncs until nothing moves, everything is checked. */
 void sim_finish(struct sim *sim);
 
@@ -172,7 +183,7 @@ unsigned sim_region_of(const struct record_uuid *facility);
 /* "patient 12": by the number in its id. */
 const char *sim_name(const struct record_key *key, char text_out[48]);
 /* A new identity for a phone, and the server is told. */
-void sim_enrol(struct sim *sim, const struct record_uuid *id, const struct record_uuid *region);
+void sim_enrol(struct sim *sim, const struct phone *phone);
 /* The server knows them all: what is enrolled outlives its store (R22). */
 void sim_enrol_all(struct sim *sim);
 /* R23: the server takes the phone's file for a copy; it becomes a device of its own. */
@@ -188,7 +199,11 @@ void sim_sync_move(struct sim *sim, struct phone *phone, size_t moves);
 bool sim_sync_whole(struct sim *sim, struct phone *phone);
 /* The device has given up; late: what is under way still arrives some day. */
 void sim_cut(struct sim *sim, struct phone *phone, bool late);
+/* The device sends Hello, which arrives, and all that it has to push, which is late. */
+void sim_sync_late(struct sim *sim, struct phone *phone);
 void sim_ghost(struct sim *sim, struct link *ghost, size_t moves);
+/* All of it arrives, and that was it. */
+void sim_ghost_whole(struct sim *sim, size_t ghost);
 void sim_drop_ghosts(struct sim *sim);
 void sim_phone_restart(struct sim *sim, struct phone *phone);
 void sim_server_stop(struct sim *sim);
@@ -198,8 +213,9 @@ void sim_recover(struct sim *sim);
 
 /* sim_files.c: copies, backups, lost phones. */
 void sim_save(struct sim *sim, struct phone *phone);
-void sim_copy(struct sim *sim);
-void sim_old(struct sim *sim);
+/* A further phone works with that copy; the phone that it was made of gets it back. */
+void sim_copy(struct sim *sim, size_t at);
+void sim_old(struct sim *sim, size_t at);
 void sim_backup(struct sim *sim);
 void sim_restore(struct sim *sim);
 void sim_lose(struct sim *sim, struct phone *phone);

@@ -75,25 +75,26 @@ static void put_file(struct sim *sim, struct phone *phone, const struct crash_im
         sim_fail(sim, "phone %d does not open from a copied file: %s", phone->index, phone->error);
 }
 
-void sim_copy(struct sim *sim)
+void sim_copy(struct sim *sim, size_t at)
 {
-    if (sim->copy_count == 0 || sim->phone_count == SIM_PHONES_MAX)
+    if (at >= sim->copy_count || sim->phone_count == SIM_PHONES_MAX)
         return;
-    const struct sim_copy *copy = &sim->copies[sim_below(sim, sim->copy_count)];
+    const struct sim_copy *copy = &sim->copies[at];
     struct phone *phone = &sim->phones[sim->phone_count];
     phone_init(phone, (int)sim->phone_count, &sim->disks[sim->phone_count]);
     phone->schema = sim->phones[copy->phone].schema;
+    phone->regions = sim->phones[copy->phone].regions;
     phone->used = true;
     sim->phone_count++;
     put_file(sim, phone, copy->image);
     sim_say(sim, "  phone %d works with a copy of phone %d's file", phone->index, copy->phone);
 }
 
-void sim_old(struct sim *sim)
+void sim_old(struct sim *sim, size_t at)
 {
-    if (sim->copy_count == 0)
+    if (at >= sim->copy_count)
         return;
-    const struct sim_copy *copy = &sim->copies[sim_below(sim, sim->copy_count)];
+    const struct sim_copy *copy = &sim->copies[at];
     struct phone *phone = &sim->phones[copy->phone];
     if (!phone->used || !is_quiet(phone->disk))
         return;
@@ -114,8 +115,8 @@ void sim_take_identity(struct sim *sim, struct phone *phone)
     if (!server_end_recertify(&sim->server, &phone->device_id, &id, token.bytes)) {
         sim_say(sim, "  phone %d is given no identity", phone->index);
     } else if (device_half_take_identity(phone->half, &id, id.bytes[2] != 0)) {
-        sim_enrol(sim, &id, &phone->enrolment_region);
         phone->device_id = id;
+        sim_enrol(sim, phone);
         sim_say(sim, "  phone %d is a copy and becomes a device of its own", phone->index);
     }
     phone->refused = false;
@@ -135,7 +136,7 @@ void sim_lose(struct sim *sim, struct phone *phone)
 
 void sim_backup(struct sim *sim)
 {
-    const struct crash_disk *disk = &sim->disks[SIM_PHONES_MAX];
+    const struct crash_disk *disk = &sim->disks[SIM_SERVER_DISK];
 
     if (!is_quiet(disk))
         return;
@@ -147,14 +148,14 @@ void sim_backup(struct sim *sim)
 
 void sim_restore(struct sim *sim)
 {
-    if (sim->backup == NULL || !is_quiet(&sim->disks[SIM_PHONES_MAX]))
+    if (sim->backup == NULL || !is_quiet(&sim->disks[SIM_SERVER_DISK]))
         return;
     sim_say(sim, "  THE SERVER IS PUT BACK to its copy");
     for (size_t i = 0; i < sim->phone_count; i++)
         if (sim->phones[i].half != NULL && !sim->phones[i].refused)
             each_held(sim, &sim->phones[i], note_held);
     sim_server_stop(sim);
-    crash_disk_restore(&sim->disks[SIM_PHONES_MAX], sim->backup);
+    crash_disk_restore(&sim->disks[SIM_SERVER_DISK], sim->backup);
     sim->restores++;
     ledger_restore(&sim->ledger);
     sim_server_start(sim);

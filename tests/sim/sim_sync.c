@@ -16,7 +16,7 @@ enum {
 
 bool sim_sync_begin(struct sim *sim, struct phone *phone)
 {
-    static const struct link_stop never = {LINK_NEVER, LINK_NEVER};
+    static const struct link_stop never = {LINK_NEVER, LINK_NEVER, false};
 
     return sim_sync_begin_until(sim, phone, &never);
 }
@@ -86,7 +86,7 @@ bool sim_sync_whole(struct sim *sim, struct phone *phone)
         if (!moved)
             break;
     }
-    if (link->stopped) {
+    if (link->stopped && !link->over) {
         sim_cut(sim, phone, false);
         return false;
     }
@@ -131,6 +131,33 @@ void sim_ghost(struct sim *sim, struct link *ghost, size_t moves)
     }
 }
 
+void sim_sync_late(struct sim *sim, struct phone *phone)
+{
+    static const struct link_stop pushed = {LINK_NEVER, LINK_NEVER, true};
+
+    if (!sim_sync_begin_until(sim, phone, &pushed))
+        return;
+    while (phone->link->taken == 0 && link_carry_up(phone->link, 1))
+        ;
+    while (server_end_step(&sim->server))
+        ;
+    sim_cut(sim, phone, true);
+}
+
+void sim_ghost_whole(struct sim *sim, size_t n)
+{
+    struct link *ghost = sim->ghosts[n];
+
+    if (ghost == NULL)
+        return;
+    while (link_carry_up(ghost, LINK_BYTES_MAX) || server_end_step(&sim->server)) {
+        link_collect(ghost);
+        rpc_buffer_clear(&ghost->down);
+    }
+    link_free(ghost);
+    sim->ghosts[n] = NULL;
+}
+
 void sim_drop_ghosts(struct sim *sim)
 {
     for (size_t i = 0; i < SIM_GHOSTS_MAX; i++) {
@@ -169,7 +196,8 @@ void sim_server_stop(struct sim *sim)
 
 void sim_server_start(struct sim *sim)
 {
-    if (!server_end_start(&sim->server, false) && sim->disks[SIM_PHONES_MAX].fault == CRASH_NOTHING)
+    if (!server_end_start(&sim->server, false) &&
+        sim->disks[SIM_SERVER_DISK].fault == CRASH_NOTHING)
         sim_fail(sim, "the server does not open: %s", sim->server.error);
 }
 
@@ -188,10 +216,10 @@ void sim_recover(struct sim *sim)
         if (phone->half == NULL)
             start_phone(sim, phone);
     }
-    if (sim->disks[SIM_PHONES_MAX].down) {
+    if (sim->disks[SIM_SERVER_DISK].down) {
         sim_say(sim, "  the server has lost power");
         sim_server_stop(sim);
-        crash_disk_power_on(&sim->disks[SIM_PHONES_MAX], crash_random(&sim->luck));
+        crash_disk_power_on(&sim->disks[SIM_SERVER_DISK], crash_random(&sim->luck));
     }
     if (sim->server.store == NULL)
         sim_server_start(sim);

@@ -368,14 +368,10 @@ void user_switch(struct sim *sim, struct phone *phone)
     unsigned to = (unsigned)sim_below(sim, SIM_FACILITIES);
     struct record_uuid facility = sim_facility(to);
 
-    /* An enrolment allows its own region; an administrator's all. */
-    if (phone_number(phone, "SELECT admin FROM outpost_state") != 1) {
-        struct record_uuid now;
-        if (!phone_id(phone, "SELECT facility_id FROM outpost_state", &now))
-            return;
-        to = sim_region_of(&now) * 2 + to % 2;
-        facility = sim_facility(to);
-    }
+    /* An administrator may work everywhere. */
+    if (phone_number(phone, "SELECT admin FROM outpost_state") != 1 &&
+        (phone->regions & 1u << to / 2) == 0)
+        return;
     if (device_half_set_facility(phone->half, &facility))
         sim_say(sim, "  phone %d works at facility %u", phone->index, to);
 }

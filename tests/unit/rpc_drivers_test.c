@@ -6,6 +6,7 @@
  * test is the client. Nothing here races a clock: timeouts are only waited for.
  */
 #include "outpost/rpc_channel.h"
+#include "outpost/rpc_target.h"
 #include "outpost/rpc_uv.h"
 #include "suite.h"
 
@@ -107,7 +108,7 @@ static void *run_loop(void *loop)
     return NULL;
 }
 
-static void start_server(void)
+static void start_server_at(const char *address)
 {
     static void (*now)(void *, rpc_call *, struct rpc_bytes) = on_message_now;
     static void (*later)(void *, rpc_call *, struct rpc_bytes) = on_message_later;
@@ -126,11 +127,15 @@ static void start_server(void)
     uv_async_init(&server.loop, &server.completed, on_completed);
     pthread_mutex_init(&server.lock, NULL);
     server.closes = 0;
-    struct rpc_status status =
-        rpc_uv_listen(&server.loop, "127.0.0.1:0", &options, &server.listener);
+    struct rpc_status status = rpc_uv_listen(&server.loop, address, &options, &server.listener);
     CU_ASSERT_FATAL(rpc_ok(&status));
     snprintf(server.address, sizeof server.address, "%s", rpc_uv_listener_address(server.listener));
     CU_ASSERT_FATAL(pthread_create(&server.thread, NULL, run_loop, &server.loop) == 0);
+}
+
+static void start_server(void)
+{
+    start_server_at("127.0.0.1:0");
 }
 
 /* Drains; the thread ends when every connection has. */
@@ -371,6 +376,69 @@ static void test_listener_alone(void)
     CU_ASSERT_EQUAL(uv_loop_close(&loop), 0);
 }
 
+/* ---- A target --------------------------------------------------------------- */
+
+/* Asked while the target waits: the third time the server is there. */
+static bool start_at_last(void *context)
+{
+    unsigned *asked = context;
+    char address[64];
+
+    if (++*asked == 3) {
+        snprintf(address, sizeof address, "%s", server.address);
+        start_server_at(address);
+    }
+    return false;
+}
+
+static void call_target(rpc_target *target, struct tally *tally, bool wait_for_ready)
+{
+    rpc_retry *retry = rpc_retry_new(&(struct rpc_retry_options){
+        .call = {.path = "/t/Now", .events = {.on_close = on_client_close}, .context = tally},
+        .clock = rpc_target_clock(),
+        .wait_for_ready = wait_for_ready,
+    });
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(retry);
+    rpc_retry_send(retry, rpc_bytes_view("x", 1));
+    rpc_retry_half_close(retry);
+    rpc_target_run(target, retry);
+    rpc_retry_free(retry);
+}
+
+/* Fails fast without a server, waits for one when asked to, and goes on by itself
+ * after the server was restarted. */
+static void test_target(void)
+{
+    struct rpc_channel_options options;
+    struct rpc_backoff backoff;
+    struct tally tally = {0};
+    unsigned asked = 0;
+
+    close(bind_port()); /* a port that was free a moment ago */
+    rpc_channel_options_init_default(&options);
+    options.address = server.address;
+    options.cancelled = start_at_last;
+    options.context = &asked;
+    rpc_backoff_init_default(&backoff, (struct rpc_random){0});
+    backoff.initial_ms = 300;
+    backoff.max_ms = 300;
+    rpc_target *target = rpc_target_new(&options, backoff);
+    call_target(target, &tally, false);
+    CU_ASSERT_EQUAL(tally.last, RPC_UNAVAILABLE);
+    call_target(target, &tally, true);
+    CU_ASSERT_EQUAL(tally.last, RPC_OK);
+    CU_ASSERT(asked >= 3);
+    char address[64];
+    snprintf(address, sizeof address, "%s", server.address);
+    stop_server();
+    start_server_at(address);
+    call_target(target, &tally, false);
+    CU_ASSERT_EQUAL(tally.last, RPC_OK);
+    rpc_target_free(target);
+    stop_server();
+}
+
 int main(void)
 {
     static const struct suite_test tests[] = {
@@ -382,6 +450,7 @@ int main(void)
         SUITE_TEST(test_stall),
         SUITE_TEST(test_kept_alive),
         SUITE_TEST(test_listener_alone),
+        SUITE_TEST(test_target),
     };
 
     return suite_run("rpc_drivers", tests, sizeof tests / sizeof tests[0]);

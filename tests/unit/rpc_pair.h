@@ -16,7 +16,7 @@
 /* What one end of a call was told, and what it does by itself. */
 struct side {
     rpc_call *call;
-    bool echo;          /* sends every message back */
+    bool echo;          /* sends every message back, and reads on when there is room */
     bool finish_at_end; /* a server's: OK when the client has half-closed */
     bool pause;         /* pauses after every message */
     unsigned opened;
@@ -77,7 +77,7 @@ static inline void side_on_message(void *context, rpc_call *call, struct rpc_byt
     rpc_buffer_append_bytes(&side->last, message);
     if (side->echo)
         rpc_call_send(call, message);
-    if (side->pause)
+    if (side->pause || (side->echo && !rpc_call_writable(call)))
         rpc_call_pause_reading(call);
 }
 
@@ -94,8 +94,9 @@ static inline void side_on_writable(void *context, rpc_call *call)
 {
     struct side *side = context;
 
-    (void)call;
     side->writables++;
+    if (side->echo)
+        rpc_call_resume_reading(call);
 }
 
 static inline void side_on_close(void *context, rpc_call *call, const struct rpc_status *status,
@@ -140,6 +141,8 @@ struct pair_options {
     size_t piece_max;
     size_t message_bytes_max;
     struct rpc_method method; /* path NULL: pair_on_open at /t/Echo */
+    /* Sets whatever else; may be NULL. */
+    void (*adjust)(struct rpc_server_options *server, struct rpc_client_options *client);
 };
 
 static inline void pair_init(struct pair *pair, struct rpc_method *method,
@@ -164,6 +167,8 @@ static inline void pair_init(struct pair *pair, struct rpc_method *method,
     server.clock = client.clock;
     if (options->message_bytes_max > 0)
         server.message_bytes_max = client.message_bytes_max = options->message_bytes_max;
+    if (options->adjust != NULL)
+        options->adjust(&server, &client);
     pair->client = rpc_client_conn_new(&client);
     pair->server = rpc_server_conn_new(&server);
     CU_ASSERT_PTR_NOT_NULL_FATAL(pair->client);

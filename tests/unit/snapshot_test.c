@@ -141,9 +141,9 @@ static void assign(struct push_batch *batch, uint32_t n)
 
 static void delete_reading(struct push_batch *batch)
 {
-    struct store_record_get get = {
-        .key = {.type = member_type()->number, .id = made_id(2, (uint32_t)below(reading_count + 1))},
-        .any_family = true};
+    struct store_record_get get = {.key = {.type = member_type()->number,
+                                           .id = made_id(2, (uint32_t)below(reading_count + 1))},
+                                   .any_family = true};
     struct rpc_status status = fixture_run(&get.request, STORE_RECORD_GET);
     struct rpc_buffer bytes;
 
@@ -488,7 +488,7 @@ static void begin(uint64_t seed)
     reading_count = 0;
     held_count = 0;
     facility = 0;
-    fixture_open("snapshot_test");
+    fixture_open();
     add_facilities();
     add.device.facility_id = facilities[0];
     scope_rights_set(&add.device.standing.rights, &region_ids[1], true);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The store interface on a real SQLite file: every request kind, group commit
+ * The store interface on a real SQLite file, or in the PostgreSQL database that
+ * OUTPOST_TEST_POSTGRES names: every request kind, group commit
  * of many submitters at once, and that what was decided in one large
  * transaction is what would have been decided one by one. The records are made
  * from the schema's tables, so that no field is named here.
@@ -91,7 +92,7 @@ static void begin(void)
     struct push_batch *batch;
     struct record_body body;
 
-    fixture_open("store_test");
+    fixture_open();
     batch = new_batch(0);
     valid_body(fixture.roles.facility, 1, &body);
     add_mutation(batch,
@@ -539,11 +540,11 @@ static void test_a_newer_schema_is_refused_and_untouched(void)
 
     begin();
     options = (struct store_options){.roles = fixture.roles};
-    CU_ASSERT_EQUAL_FATAL(sqlite3_open(fixture.file, &db), SQLITE_OK);
+    CU_ASSERT_EQUAL_FATAL(sqlite3_open(test_store_place(), &db), SQLITE_OK);
     CU_ASSERT_EQUAL(
         sqlite3_exec(db, "INSERT INTO schema_migration VALUES (999, 'x', x'00')", NULL, NULL, NULL),
         SQLITE_OK);
-    struct rpc_status status = store_sqlite_open(fixture.file, false, &options, &again);
+    struct rpc_status status = store_sqlite_open(test_store_place(), false, &options, &again);
     CU_ASSERT_EQUAL(status.code, RPC_FAILED_PRECONDITION);
     sqlite3_close(db);
     fixture_close();
@@ -580,5 +581,8 @@ int main(void)
         SUITE_TEST(test_a_missing_and_a_damaged_file_give_a_status),
     };
 
-    return suite_run("store", tests, sizeof tests / sizeof tests[0]);
+    enum { OF_FILES = 2 }; /* the last ones are about SQLite's files */
+    size_t count = sizeof tests / sizeof tests[0];
+
+    return suite_run("store", tests, test_store_is_sqlite() ? count : count - OF_FILES);
 }

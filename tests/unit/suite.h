@@ -14,7 +14,10 @@ struct suite_test {
     void (*run)(void);
 };
 
-#define SUITE_TEST(function) {#function, function}
+#define SUITE_TEST(function) \
+    {                        \
+#function, function  \
+    }
 
 /* Runs the tests; the result is main's. */
 static inline int suite_run(const char *module, const struct suite_test *tests, size_t count)

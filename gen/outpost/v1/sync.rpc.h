@@ -59,8 +59,8 @@ struct outpost_v1_sync_service_client_sync_events {
                      struct rpc_metadata_list trailers);
 };
 
-/* Starts a call. The events live as long as it. timeout_ms is from now; 0: no deadline. NULL: no
- * memory, or a closed connection; then nothing is called. */
+/* Starts a call. The events live as long as the call. timeout_ms is from now; 0: no deadline. NULL:
+ * no memory, or a closed connection; then nothing is called. */
 rpc_call *outpost_v1_sync_service_client_sync(
     rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
     const struct outpost_v1_sync_service_client_sync_events *events, void *context);

@@ -36,7 +36,7 @@ enum {
     RPC_CALLS_MAX = 100,
     /* Bytes queued for sending in one call before rpc_call_writable turns
      * false: a slow reader must stall the producer, not fill the memory. */
-    RPC_SEND_QUEUE_BYTES = 2 * 1024 * 1024,
+    RPC_SEND_QUEUE_BYTES = 512 * 1024,
     /* Metadata entries of one block. */
     RPC_METADATA_MAX = 64,
 };
@@ -46,6 +46,13 @@ enum {
 /* A clock that never goes back, ms since any moment. */
 struct rpc_clock {
     int64_t (*now_ms)(void *context);
+    void *context;
+};
+
+/* Random numbers, to spread what many would else do at the same moment. Left
+ * empty, nothing is spread. */
+struct rpc_random {
+    uint64_t (*next)(void *context);
     void *context;
 };
 
@@ -140,6 +147,11 @@ void rpc_call_set_encoding(rpc_call *call, enum rpc_encoding encoding);
 /* Whether the peer said that it takes messages so compressed; a client knows
  * it from on_metadata on. */
 bool rpc_call_peer_accepts(const rpc_call *call, enum rpc_encoding encoding);
+/* Whether messages sent from now on are compressed; they are at first. The
+ * encoding stays announced, so that it may change from message to message. */
+void rpc_call_set_compressing(rpc_call *call, bool compressing);
+/* Whether the message delivered last came compressed. */
+bool rpc_call_message_compressed(const rpc_call *call);
 
 /* Stops and restarts the delivery of messages. While paused, windows are not
  * reopened, so that the peer stalls. */
@@ -161,8 +173,19 @@ void rpc_call_add_trailer(rpc_call *call, const char *name, struct rpc_bytes val
  * the client still sends is read and dropped. */
 void rpc_call_finish(rpc_call *call, struct rpc_status status);
 
-/* Server: the request's metadata; lives as long as the call. */
+/* The peer's initial metadata: a request's, or what on_metadata brought; lives
+ * as long as the call. */
 struct rpc_metadata_list rpc_call_metadata(const rpc_call *call);
+/* Client: the trailing metadata, known in on_close. */
+struct rpc_metadata_list rpc_call_trailers(const rpc_call *call);
+/* Client, in on_close: the server provably did not look at the call, so it may be
+ * made again whatever it does. */
+bool rpc_call_unprocessed(const rpc_call *call);
+/* Server: how often the client has tried this before. */
+unsigned rpc_call_previous_attempts(const rpc_call *call);
+/* What came in this call was made by no honest peer; the connection of one that
+ * sends many such messages is ended. */
+void rpc_call_blame(rpc_call *call);
 /* Server: the peer's verified certificate as DER, or empty: none was shown, or
  * it is not one of our CA's (see rpc_call_peer_certificate_foreign). */
 struct rpc_bytes rpc_call_peer_certificate(const rpc_call *call);
@@ -186,9 +209,31 @@ struct rpc_server_options {
     size_t method_count;
     rpc_tls *tls; /* NULL: plain HTTP/2 with prior knowledge */
     struct rpc_clock clock;
+    struct rpc_random random;
     size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
+    /* From the first byte to the client's SETTINGS. */
+    int64_t handshake_timeout_ms;
+    /* A client that reads nothing of what is written, or opens no window for what
+     * is queued, is given up then. */
+    int64_t write_stall_ms;
+    int64_t window_stall_ms;
+    /* After so long without a byte a PING asks whether the client lives, and must
+     * be answered in time. 0: never. */
+    int64_t keepalive_time_ms;
+    int64_t keepalive_timeout_ms;
+    /* A client that pings more often while nothing is sent to it is told
+     * "too_many_pings" and cut off. 0: as often as it likes. */
+    int64_t ping_interval_min_ms;
+    /* Without a call for so long, a connection is drained. 0: never. */
+    int64_t connection_idle_ms;
+    /* At this age, give or take a tenth, a connection is drained, and closed when
+     * the grace is over too. 0: never. */
+    int64_t connection_age_ms;
+    int64_t connection_age_grace_ms;
 };
 
+/* gRPC's own: handshake 20 s, stalls 1 and 5 min, keepalive 2 h and 20 s, PINGs 5 min apart, no
+ * limit of idle time or age. */
 void rpc_server_options_init_default(struct rpc_server_options *options);
 
 /* A connection that a client opened. NULL: no memory. */
@@ -202,6 +247,11 @@ struct rpc_client_options {
     struct rpc_clock clock;
     size_t message_bytes_max; /* of a received message; at most RPC_MESSAGE_BYTES_MAX */
     const char *user_agent;   /* NULL: this runtime's own */
+    /* While calls are open: after so long without a byte a PING asks whether the
+     * server lives, and must be answered in time. 0: never. A stock server allows
+     * one in 5 minutes. */
+    int64_t keepalive_time_ms;
+    int64_t keepalive_timeout_ms;
 };
 
 void rpc_client_options_init_default(struct rpc_client_options *options);
@@ -214,12 +264,20 @@ struct rpc_call_options {
     int64_t timeout_ms; /* from now; 0: no deadline */
     struct rpc_call_events events;
     void *context;
+    unsigned previous_attempts; /* told to the server when it is not the first */
 };
 
 /* Starts a call; it may be sent to at once, and waits while the server admits no
  * more calls. NULL: no memory, metadata that gRPC does not allow, or the
  * connection is closed or drained. */
 rpc_call *rpc_client_call(rpc_conn *conn, const struct rpc_call_options *options);
+
+/* False: a new call would not start; the server goes away, or is gone. */
+bool rpc_conn_takes_calls(const rpc_conn *conn);
+
+/* How calls that are started from now on compress their messages, until
+ * rpc_call_set_encoding says otherwise; at first not at all. */
+void rpc_conn_set_encoding(rpc_conn *conn, enum rpc_encoding encoding);
 
 /* ---- A connection and its driver ---------------------------------------- */
 

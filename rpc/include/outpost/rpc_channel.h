@@ -19,6 +19,7 @@ typedef struct rpc_channel rpc_channel;
 
 struct rpc_channel_options {
     const char *address;        /* "HOST:PORT" or "[IPv6]:PORT" */
+    const char *authority;      /* whom the server must prove to be; NULL: the address */
     rpc_tls *tls;               /* NULL: plain */
     int64_t connect_timeout_ms; /* TCP and TLS together; default 20,000 */
     int64_t stall_timeout_ms;   /* nothing moves while something is awaited; default 60,000 */
@@ -41,6 +42,10 @@ rpc_conn *rpc_channel_conn(rpc_channel *channel);
 /* Moves bytes until done(context) is true. Not OK: cancelled, stalled, or the
  * connection is lost (then its calls have been closed). */
 struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *context), void *context);
+
+/* Takes what has arrived, without waiting: so that a connection which the server
+ * closed meanwhile is known to be. */
+void rpc_channel_poll(rpc_channel *channel);
 
 void rpc_channel_close(rpc_channel *channel);
 

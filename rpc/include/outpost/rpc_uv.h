@@ -30,6 +30,10 @@ struct rpc_status rpc_uv_listen(uv_loop_t *loop, const char *address,
 /* "ADDR:PORT" as bound. */
 const char *rpc_uv_listener_address(const rpc_uv_listener *listener);
 
+/* The TLS context of connections that are accepted from now on (a renewed
+ * certificate); open ones keep theirs. It may be freed once it is replaced. */
+void rpc_uv_listener_set_tls(rpc_uv_listener *listener, rpc_tls *tls);
+
 /* Accepts no more, drains every connection, closes those still open after
  * grace_ms, then calls done(context). */
 void rpc_uv_listener_drain(rpc_uv_listener *listener, int64_t grace_ms, void (*done)(void *context),

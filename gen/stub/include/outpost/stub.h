@@ -5,9 +5,8 @@
  * and nothing else; use that, not this.
  *
  * A stub holds one small block of memory for each open call and frees it when
- * the call closes. Messages are unpacked by protobuf-c, which neither limits
- * recursion (the generator refuses recursive messages) nor checks UTF-8 (the
- * validators do).
+ * the call closes. Messages are unpacked by protobuf-c, after a look at whether
+ * that is safe: their depth, their size when unpacked, their text.
  */
 #ifndef OUTPOST_STUB_H
 #define OUTPOST_STUB_H
@@ -26,13 +25,15 @@ extern "C" {
 size_t stub_methods(const struct rpc_method *methods, size_t count, const void *handlers,
                     struct rpc_method *methods_out);
 
-/* ---- Unary methods, server ------------------------------------------------ */
+/* ---- Methods with one request, server ------------------------------------------------ */
 
 /* handlers is the generated struct of the service's handlers. */
 struct stub_unary_method {
     const ProtobufCMessageDescriptor *request;
     /* One request has come and the client has half-closed. */
     void (*on_request)(const void *handlers, rpc_call *call, const ProtobufCMessage *request);
+    /* For a method with many responses; may be NULL. After on_request only. */
+    void (*on_writable)(const void *handlers, rpc_call *call);
     /* The call for which on_request was called is over. */
     void (*on_close)(const void *handlers, rpc_call *call);
 };
@@ -87,6 +88,11 @@ struct stub_request {
 rpc_call *stub_stream_start(rpc_conn *conn, const struct stub_request *request,
                             const struct stub_stream *stream);
 
+/* Starts a call with one request and many responses: sends the message and
+ * half-closes. NULL also when the message is larger than RPC_MESSAGE_BYTES_MAX. */
+rpc_call *stub_download_start(rpc_conn *conn, const struct stub_request *request,
+                              const struct stub_stream *stream, const ProtobufCMessage *message);
+
 /* Client: sends a message; without memory it cancels the call. */
 void stub_client_send(rpc_call *call, const ProtobufCMessage *message);
 
@@ -99,8 +105,16 @@ struct stub_unary {
     void (*on_done)(stub_callback callback, void *context, const struct rpc_status *status,
                     const ProtobufCMessage *response);
     stub_callback callback;
+    /* For a call with many requests; may be NULL. */
+    void (*on_writable)(void *context, rpc_call *call);
     void *context;
 };
+
+/* Starts a call with many requests, sent by stub_client_send until
+ * rpc_call_half_close, and one response: an OK without exactly one is INTERNAL.
+ * NULL as from rpc_client_call; then nothing is called. */
+rpc_call *stub_upload_start(rpc_conn *conn, const struct stub_request *request,
+                            const struct stub_unary *unary);
 
 /* Starts a unary call, sends the message and half-closes. An OK without exactly
  * one response is INTERNAL. NULL as from rpc_client_call, or when the message is

@@ -389,14 +389,18 @@ const ProtobufCMessageDescriptor test__v1__reschedule_appointment_response__desc
   (ProtobufCMessageInit) test__v1__reschedule_appointment_response__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCMethodDescriptor test__v1__echo__method_descriptors[2] =
+static const ProtobufCMethodDescriptor test__v1__echo__method_descriptors[4] =
 {
   { "Once", &test__v1__echo_request__descriptor, &test__v1__echo_response__descriptor },
   { "Chat", &test__v1__echo_request__descriptor, &test__v1__echo_response__descriptor },
+  { "Split", &test__v1__echo_request__descriptor, &test__v1__echo_response__descriptor },
+  { "Join", &test__v1__echo_request__descriptor, &test__v1__echo_response__descriptor },
 };
 const unsigned test__v1__echo__method_indices_by_name[] = {
   1,        /* Chat */
-  0         /* Once */
+  3,        /* Join */
+  0,        /* Once */
+  2         /* Split */
 };
 const ProtobufCServiceDescriptor test__v1__echo__descriptor =
 {
@@ -405,7 +409,7 @@ const ProtobufCServiceDescriptor test__v1__echo__descriptor =
   "Echo",
   "Test__V1__Echo",
   "test.v1",
-  2,
+  4,
   test__v1__echo__method_descriptors,
   test__v1__echo__method_indices_by_name
 };
@@ -425,6 +429,22 @@ void test__v1__echo__chat(ProtobufCService *service,
   assert(service->descriptor == &test__v1__echo__descriptor);
   service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
+void test__v1__echo__split(ProtobufCService *service,
+                           const Test__V1__EchoRequest *input,
+                           Test__V1__EchoResponse_Closure closure,
+                           void *closure_data)
+{
+  assert(service->descriptor == &test__v1__echo__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void test__v1__echo__join(ProtobufCService *service,
+                          const Test__V1__EchoRequest *input,
+                          Test__V1__EchoResponse_Closure closure,
+                          void *closure_data)
+{
+  assert(service->descriptor == &test__v1__echo__descriptor);
+  service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
 void test__v1__echo__init (Test__V1__Echo_Service *service,
                            Test__V1__Echo_ServiceDestroy destroy)
 {
@@ -432,14 +452,18 @@ void test__v1__echo__init (Test__V1__Echo_Service *service,
                                      &test__v1__echo__descriptor,
                                      (ProtobufCServiceDestroy) destroy);
 }
-static const ProtobufCMethodDescriptor test__v1__appointment_reminder_service__method_descriptors[2] =
+static const ProtobufCMethodDescriptor test__v1__appointment_reminder_service__method_descriptors[4] =
 {
   { "RescheduleAppointment", &test__v1__reschedule_appointment_request__descriptor, &test__v1__reschedule_appointment_response__descriptor },
   { "FollowAppointments", &test__v1__reschedule_appointment_request__descriptor, &test__v1__reschedule_appointment_response__descriptor },
+  { "ListAppointments", &test__v1__reschedule_appointment_request__descriptor, &test__v1__reschedule_appointment_response__descriptor },
+  { "UploadAppointments", &test__v1__reschedule_appointment_request__descriptor, &test__v1__reschedule_appointment_response__descriptor },
 };
 const unsigned test__v1__appointment_reminder_service__method_indices_by_name[] = {
   1,        /* FollowAppointments */
-  0         /* RescheduleAppointment */
+  2,        /* ListAppointments */
+  0,        /* RescheduleAppointment */
+  3         /* UploadAppointments */
 };
 const ProtobufCServiceDescriptor test__v1__appointment_reminder_service__descriptor =
 {
@@ -448,7 +472,7 @@ const ProtobufCServiceDescriptor test__v1__appointment_reminder_service__descrip
   "AppointmentReminderService",
   "Test__V1__AppointmentReminderService",
   "test.v1",
-  2,
+  4,
   test__v1__appointment_reminder_service__method_descriptors,
   test__v1__appointment_reminder_service__method_indices_by_name
 };
@@ -467,6 +491,22 @@ void test__v1__appointment_reminder_service__follow_appointments(ProtobufCServic
 {
   assert(service->descriptor == &test__v1__appointment_reminder_service__descriptor);
   service->invoke(service, 1, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void test__v1__appointment_reminder_service__list_appointments(ProtobufCService *service,
+                                                               const Test__V1__RescheduleAppointmentRequest *input,
+                                                               Test__V1__RescheduleAppointmentResponse_Closure closure,
+                                                               void *closure_data)
+{
+  assert(service->descriptor == &test__v1__appointment_reminder_service__descriptor);
+  service->invoke(service, 2, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
+}
+void test__v1__appointment_reminder_service__upload_appointments(ProtobufCService *service,
+                                                                 const Test__V1__RescheduleAppointmentRequest *input,
+                                                                 Test__V1__RescheduleAppointmentResponse_Closure closure,
+                                                                 void *closure_data)
+{
+  assert(service->descriptor == &test__v1__appointment_reminder_service__descriptor);
+  service->invoke(service, 3, (const ProtobufCMessage *) input, (ProtobufCClosure) closure, closure_data);
 }
 void test__v1__appointment_reminder_service__init (Test__V1__AppointmentReminderService_Service *service,
                                                    Test__V1__AppointmentReminderService_ServiceDestroy destroy)

@@ -193,6 +193,14 @@ struct Test__V1__Echo_Service
                const Test__V1__EchoRequest *input,
                Test__V1__EchoResponse_Closure closure,
                void *closure_data);
+  void (*split)(Test__V1__Echo_Service *service,
+                const Test__V1__EchoRequest *input,
+                Test__V1__EchoResponse_Closure closure,
+                void *closure_data);
+  void (*join)(Test__V1__Echo_Service *service,
+               const Test__V1__EchoRequest *input,
+               Test__V1__EchoResponse_Closure closure,
+               void *closure_data);
 };
 typedef void (*Test__V1__Echo_ServiceDestroy)(Test__V1__Echo_Service *);
 void test__v1__echo__init (Test__V1__Echo_Service *service,
@@ -202,12 +210,22 @@ void test__v1__echo__init (Test__V1__Echo_Service *service,
 #define TEST__V1__ECHO__INIT(function_prefix__) \
     { TEST__V1__ECHO__BASE_INIT,\
       function_prefix__ ## once,\
-      function_prefix__ ## chat  }
+      function_prefix__ ## chat,\
+      function_prefix__ ## split,\
+      function_prefix__ ## join  }
 void test__v1__echo__once(ProtobufCService *service,
                           const Test__V1__EchoRequest *input,
                           Test__V1__EchoResponse_Closure closure,
                           void *closure_data);
 void test__v1__echo__chat(ProtobufCService *service,
+                          const Test__V1__EchoRequest *input,
+                          Test__V1__EchoResponse_Closure closure,
+                          void *closure_data);
+void test__v1__echo__split(ProtobufCService *service,
+                           const Test__V1__EchoRequest *input,
+                           Test__V1__EchoResponse_Closure closure,
+                           void *closure_data);
+void test__v1__echo__join(ProtobufCService *service,
                           const Test__V1__EchoRequest *input,
                           Test__V1__EchoResponse_Closure closure,
                           void *closure_data);
@@ -223,6 +241,14 @@ struct Test__V1__AppointmentReminderService_Service
                               const Test__V1__RescheduleAppointmentRequest *input,
                               Test__V1__RescheduleAppointmentResponse_Closure closure,
                               void *closure_data);
+  void (*list_appointments)(Test__V1__AppointmentReminderService_Service *service,
+                            const Test__V1__RescheduleAppointmentRequest *input,
+                            Test__V1__RescheduleAppointmentResponse_Closure closure,
+                            void *closure_data);
+  void (*upload_appointments)(Test__V1__AppointmentReminderService_Service *service,
+                              const Test__V1__RescheduleAppointmentRequest *input,
+                              Test__V1__RescheduleAppointmentResponse_Closure closure,
+                              void *closure_data);
 };
 typedef void (*Test__V1__AppointmentReminderService_ServiceDestroy)(Test__V1__AppointmentReminderService_Service *);
 void test__v1__appointment_reminder_service__init (Test__V1__AppointmentReminderService_Service *service,
@@ -232,12 +258,22 @@ void test__v1__appointment_reminder_service__init (Test__V1__AppointmentReminder
 #define TEST__V1__APPOINTMENT_REMINDER_SERVICE__INIT(function_prefix__) \
     { TEST__V1__APPOINTMENT_REMINDER_SERVICE__BASE_INIT,\
       function_prefix__ ## reschedule_appointment,\
-      function_prefix__ ## follow_appointments  }
+      function_prefix__ ## follow_appointments,\
+      function_prefix__ ## list_appointments,\
+      function_prefix__ ## upload_appointments  }
 void test__v1__appointment_reminder_service__reschedule_appointment(ProtobufCService *service,
                                                                     const Test__V1__RescheduleAppointmentRequest *input,
                                                                     Test__V1__RescheduleAppointmentResponse_Closure closure,
                                                                     void *closure_data);
 void test__v1__appointment_reminder_service__follow_appointments(ProtobufCService *service,
+                                                                 const Test__V1__RescheduleAppointmentRequest *input,
+                                                                 Test__V1__RescheduleAppointmentResponse_Closure closure,
+                                                                 void *closure_data);
+void test__v1__appointment_reminder_service__list_appointments(ProtobufCService *service,
+                                                               const Test__V1__RescheduleAppointmentRequest *input,
+                                                               Test__V1__RescheduleAppointmentResponse_Closure closure,
+                                                               void *closure_data);
+void test__v1__appointment_reminder_service__upload_appointments(ProtobufCService *service,
                                                                  const Test__V1__RescheduleAppointmentRequest *input,
                                                                  Test__V1__RescheduleAppointmentResponse_Closure closure,
                                                                  void *closure_data);

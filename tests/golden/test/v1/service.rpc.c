@@ -73,6 +73,81 @@ void test_v1_echo_chat_send(rpc_call *call, const Test__V1__EchoResponse *respon
     stub_server_send(call, &response->base);
 }
 
+static void echo_split_request(const void *handlers, rpc_call *call,
+                               const ProtobufCMessage *request)
+{
+    const struct test_v1_echo_handlers *own = handlers;
+
+    own->split(own->service, call, (const Test__V1__EchoRequest *)request);
+}
+
+static void echo_split_close(const void *handlers, rpc_call *call)
+{
+    const struct test_v1_echo_handlers *own = handlers;
+
+    if (own->split_closed != NULL)
+        own->split_closed(own->service, call);
+}
+
+static void echo_split_writable(const void *handlers, rpc_call *call)
+{
+    const struct test_v1_echo_handlers *own = handlers;
+
+    if (own->split_writable != NULL)
+        own->split_writable(own->service, call);
+}
+
+static void echo_split_open(void *handlers, rpc_call *call, struct rpc_call_events *events_out,
+                            void **context_out)
+{
+    static const struct stub_unary_method method = {
+        .request = &test__v1__echo_request__descriptor,
+        .on_request = echo_split_request,
+        .on_writable = echo_split_writable,
+        .on_close = echo_split_close,
+    };
+    const struct test_v1_echo_handlers *own = handlers;
+    bool handled = own->split != NULL;
+
+    stub_unary_open(handled ? &method : NULL, handlers, call, events_out, context_out);
+}
+
+void test_v1_echo_split_send(rpc_call *call, const Test__V1__EchoResponse *response)
+{
+    stub_server_send(call, &response->base);
+}
+
+static void echo_join_request(const void *handlers, void *context, rpc_call *call,
+                              const ProtobufCMessage *request)
+{
+    const struct test_v1_echo_handlers *own = handlers;
+
+    own->join.on_request(context, call, (const Test__V1__EchoRequest *)request);
+}
+
+static void echo_join_open(void *handlers, rpc_call *call, struct rpc_call_events *events_out,
+                           void **context_out)
+{
+    const struct test_v1_echo_handlers *own = handlers;
+    bool typed = own->join.on_request != NULL;
+    struct stub_stream stream = {
+        .incoming = &test__v1__echo_request__descriptor,
+        .handlers = handlers,
+        .on_message = typed ? echo_join_request : NULL,
+        .on_bytes = own->join.on_request_bytes,
+        .on_half_close = own->join.on_half_close,
+        .on_writable = own->join.on_writable,
+        .on_close = own->join.on_close,
+    };
+
+    stub_stream_open(&stream, call, own->join.on_open, own->service, events_out, context_out);
+}
+
+void test_v1_echo_join_reply(rpc_call *call, const Test__V1__EchoResponse *response)
+{
+    stub_unary_reply(call, &response->base);
+}
+
 size_t test_v1_echo_methods(const struct test_v1_echo_handlers *handlers,
                             struct rpc_method *methods_out)
 {
@@ -85,9 +160,17 @@ size_t test_v1_echo_methods(const struct test_v1_echo_handlers *handlers,
             .path = "/test.v1.Echo/Chat",
             .on_open = echo_chat_open,
         },
+        {
+            .path = "/test.v1.Echo/Split",
+            .on_open = echo_split_open,
+        },
+        {
+            .path = "/test.v1.Echo/Join",
+            .on_open = echo_join_open,
+        },
     };
 
-    return stub_methods(methods, 2, handlers, methods_out);
+    return stub_methods(methods, 4, handlers, methods_out);
 }
 
 /* ---- test.v1.Echo, client ---- */
@@ -152,6 +235,72 @@ rpc_call *test_v1_echo_client_chat(rpc_conn *conn, struct rpc_metadata_list meta
 }
 
 void test_v1_echo_client_chat_send(rpc_call *call, const Test__V1__EchoRequest *request)
+{
+    stub_client_send(call, &request->base);
+}
+
+static void echo_split_response(const void *events, void *context, rpc_call *call,
+                                const ProtobufCMessage *response)
+{
+    const struct test_v1_echo_client_split_events *own = events;
+
+    own->on_response(context, call, (const Test__V1__EchoResponse *)response);
+}
+
+rpc_call *test_v1_echo_client_split(rpc_conn *conn, struct rpc_metadata_list metadata,
+                                    int64_t timeout_ms, const Test__V1__EchoRequest *request,
+                                    const struct test_v1_echo_client_split_events *events,
+                                    void *context)
+{
+    struct stub_request head = {
+        .path = "/test.v1.Echo/Split",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    bool typed = events->on_response != NULL;
+    struct stub_stream stream = {
+        .incoming = &test__v1__echo_response__descriptor,
+        .handlers = events,
+        .context = context,
+        .on_message = typed ? echo_split_response : NULL,
+        .on_bytes = events->on_response_bytes,
+        .on_close = events->on_close,
+    };
+
+    return stub_download_start(conn, &head, &stream, &request->base);
+}
+
+static void echo_join_done(stub_callback callback, void *context, const struct rpc_status *status,
+                           const ProtobufCMessage *response)
+{
+    void (*on_done)(void *, const struct rpc_status *, const Test__V1__EchoResponse *) =
+        (void (*)(void *, const struct rpc_status *, const Test__V1__EchoResponse *))callback;
+
+    on_done(context, status, (const Test__V1__EchoResponse *)response);
+}
+
+rpc_call *test_v1_echo_client_join(rpc_conn *conn, struct rpc_metadata_list metadata,
+                                   int64_t timeout_ms,
+                                   const struct test_v1_echo_client_join_events *events,
+                                   void *context)
+{
+    struct stub_request head = {
+        .path = "/test.v1.Echo/Join",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    struct stub_unary unary = {
+        .response = &test__v1__echo_response__descriptor,
+        .on_writable = events->on_writable,
+        .on_done = echo_join_done,
+        .callback = (stub_callback)events->on_done,
+        .context = context,
+    };
+
+    return stub_upload_start(conn, &head, &unary);
+}
+
+void test_v1_echo_client_join_send(rpc_call *call, const Test__V1__EchoRequest *request)
 {
     stub_client_send(call, &request->base);
 }
@@ -230,6 +379,90 @@ void test_v1_appointment_reminder_service_follow_appointments_send(
     stub_server_send(call, &response->base);
 }
 
+static void appointment_reminder_service_list_appointments_request(const void *handlers,
+                                                                   rpc_call *call,
+                                                                   const ProtobufCMessage *request)
+{
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+
+    own->list_appointments(own->service, call,
+                           (const Test__V1__RescheduleAppointmentRequest *)request);
+}
+
+static void appointment_reminder_service_list_appointments_close(const void *handlers,
+                                                                 rpc_call *call)
+{
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+
+    if (own->list_appointments_closed != NULL)
+        own->list_appointments_closed(own->service, call);
+}
+
+static void appointment_reminder_service_list_appointments_writable(const void *handlers,
+                                                                    rpc_call *call)
+{
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+
+    if (own->list_appointments_writable != NULL)
+        own->list_appointments_writable(own->service, call);
+}
+
+static void appointment_reminder_service_list_appointments_open(void *handlers, rpc_call *call,
+                                                                struct rpc_call_events *events_out,
+                                                                void **context_out)
+{
+    static const struct stub_unary_method method = {
+        .request = &test__v1__reschedule_appointment_request__descriptor,
+        .on_request = appointment_reminder_service_list_appointments_request,
+        .on_writable = appointment_reminder_service_list_appointments_writable,
+        .on_close = appointment_reminder_service_list_appointments_close,
+    };
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+    bool handled = own->list_appointments != NULL;
+
+    stub_unary_open(handled ? &method : NULL, handlers, call, events_out, context_out);
+}
+
+void test_v1_appointment_reminder_service_list_appointments_send(
+    rpc_call *call, const Test__V1__RescheduleAppointmentResponse *response)
+{
+    stub_server_send(call, &response->base);
+}
+
+static void appointment_reminder_service_upload_appointments_request(
+    const void *handlers, void *context, rpc_call *call, const ProtobufCMessage *request)
+{
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+
+    own->upload_appointments.on_request(context, call,
+                                        (const Test__V1__RescheduleAppointmentRequest *)request);
+}
+
+static void appointment_reminder_service_upload_appointments_open(
+    void *handlers, rpc_call *call, struct rpc_call_events *events_out, void **context_out)
+{
+    const struct test_v1_appointment_reminder_service_handlers *own = handlers;
+    bool typed = own->upload_appointments.on_request != NULL;
+    struct stub_stream stream = {
+        .incoming = &test__v1__reschedule_appointment_request__descriptor,
+        .handlers = handlers,
+        .on_message = typed ? appointment_reminder_service_upload_appointments_request : NULL,
+        .on_bytes = own->upload_appointments.on_request_bytes,
+        .on_half_close = own->upload_appointments.on_half_close,
+        .on_writable = own->upload_appointments.on_writable,
+        .on_close = own->upload_appointments.on_close,
+    };
+
+    stub_stream_open(&stream, call, own->upload_appointments.on_open, own->service, events_out,
+                     context_out);
+}
+
+void test_v1_appointment_reminder_service_upload_appointments_reply(
+    rpc_call *call, const Test__V1__RescheduleAppointmentResponse *response)
+{
+    stub_unary_reply(call, &response->base);
+}
+
 size_t test_v1_appointment_reminder_service_methods(
     const struct test_v1_appointment_reminder_service_handlers *handlers,
     struct rpc_method *methods_out)
@@ -243,9 +476,17 @@ size_t test_v1_appointment_reminder_service_methods(
             .path = "/test.v1.AppointmentReminderService/FollowAppointments",
             .on_open = appointment_reminder_service_follow_appointments_open,
         },
+        {
+            .path = "/test.v1.AppointmentReminderService/ListAppointments",
+            .on_open = appointment_reminder_service_list_appointments_open,
+        },
+        {
+            .path = "/test.v1.AppointmentReminderService/UploadAppointments",
+            .on_open = appointment_reminder_service_upload_appointments_open,
+        },
     };
 
-    return stub_methods(methods, 2, handlers, methods_out);
+    return stub_methods(methods, 4, handlers, methods_out);
 }
 
 /* ---- test.v1.AppointmentReminderService, client ---- */
@@ -314,6 +555,78 @@ rpc_call *test_v1_appointment_reminder_service_client_follow_appointments(
 }
 
 void test_v1_appointment_reminder_service_client_follow_appointments_send(
+    rpc_call *call, const Test__V1__RescheduleAppointmentRequest *request)
+{
+    stub_client_send(call, &request->base);
+}
+
+static void appointment_reminder_service_list_appointments_response(
+    const void *events, void *context, rpc_call *call, const ProtobufCMessage *response)
+{
+    const struct test_v1_appointment_reminder_service_client_list_appointments_events *own = events;
+
+    own->on_response(context, call, (const Test__V1__RescheduleAppointmentResponse *)response);
+}
+
+rpc_call *test_v1_appointment_reminder_service_client_list_appointments(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Test__V1__RescheduleAppointmentRequest *request,
+    const struct test_v1_appointment_reminder_service_client_list_appointments_events *events,
+    void *context)
+{
+    struct stub_request head = {
+        .path = "/test.v1.AppointmentReminderService/ListAppointments",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    bool typed = events->on_response != NULL;
+    struct stub_stream stream = {
+        .incoming = &test__v1__reschedule_appointment_response__descriptor,
+        .handlers = events,
+        .context = context,
+        .on_message = typed ? appointment_reminder_service_list_appointments_response : NULL,
+        .on_bytes = events->on_response_bytes,
+        .on_close = events->on_close,
+    };
+
+    return stub_download_start(conn, &head, &stream, &request->base);
+}
+
+static void appointment_reminder_service_upload_appointments_done(stub_callback callback,
+                                                                  void *context,
+                                                                  const struct rpc_status *status,
+                                                                  const ProtobufCMessage *response)
+{
+    void (*on_done)(void *, const struct rpc_status *,
+                    const Test__V1__RescheduleAppointmentResponse *) =
+        (void (*)(void *, const struct rpc_status *,
+                  const Test__V1__RescheduleAppointmentResponse *))callback;
+
+    on_done(context, status, (const Test__V1__RescheduleAppointmentResponse *)response);
+}
+
+rpc_call *test_v1_appointment_reminder_service_client_upload_appointments(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const struct test_v1_appointment_reminder_service_client_upload_appointments_events *events,
+    void *context)
+{
+    struct stub_request head = {
+        .path = "/test.v1.AppointmentReminderService/UploadAppointments",
+        .metadata = metadata,
+        .timeout_ms = timeout_ms,
+    };
+    struct stub_unary unary = {
+        .response = &test__v1__reschedule_appointment_response__descriptor,
+        .on_writable = events->on_writable,
+        .on_done = appointment_reminder_service_upload_appointments_done,
+        .callback = (stub_callback)events->on_done,
+        .context = context,
+    };
+
+    return stub_upload_start(conn, &head, &unary);
+}
+
+void test_v1_appointment_reminder_service_client_upload_appointments_send(
     rpc_call *call, const Test__V1__RescheduleAppointmentRequest *request)
 {
     stub_client_send(call, &request->base);

@@ -14,7 +14,7 @@ extern "C" {
 
 /* ---- test.v1.Echo, server ---- */
 
-enum { TEST_V1_ECHO_METHODS = 2 };
+enum { TEST_V1_ECHO_METHODS = 4 };
 
 /* Who handles the calls. It lives as long as any connection; a method whose handler is NULL is
  * UNIMPLEMENTED. */
@@ -42,6 +42,30 @@ struct test_v1_echo_handlers {
         void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
                          struct rpc_metadata_list trailers);
     } chat;
+
+    /* Split: one request came; it lives until the return. Send responses, now or later, with
+     * test_v1_echo_split_send, and end the call with rpc_call_finish. */
+    void (*split)(void *service, rpc_call *call, const Test__V1__EchoRequest *request);
+    /* Split: more responses fit again. May be NULL. */
+    void (*split_writable)(void *service, rpc_call *call);
+    /* Split: a call that was handed to the handler is over, answered or not; it is gone after the
+     * return. May be NULL. */
+    void (*split_closed)(void *service, rpc_call *call);
+
+    /* Join: all requests together are answered once, with test_v1_echo_join_reply or
+     * rpc_call_finish. Each may be NULL, but not both on_request and on_request_bytes. The context
+     * is what on_open set, or the service. */
+    struct {
+        void (*on_open)(void *service, rpc_call *call, void **context_out);
+        /* The request lives until the return. */
+        void (*on_request)(void *context, rpc_call *call, const Test__V1__EchoRequest *request);
+        /* When set, it is called instead of on_request, with the bytes that came. */
+        void (*on_request_bytes)(void *context, rpc_call *call, struct rpc_bytes request);
+        void (*on_half_close)(void *context, rpc_call *call);
+        void (*on_writable)(void *context, rpc_call *call);
+        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                         struct rpc_metadata_list trailers);
+    } join;
 };
 
 /* Fills in the service's methods, TEST_V1_ECHO_METHODS in number, for rpc_server_options; returns
@@ -54,6 +78,12 @@ void test_v1_echo_once_reply(rpc_call *call, const Test__V1__EchoResponse *respo
 
 /* Sends one response; rpc_call_writable says whether more fit. */
 void test_v1_echo_chat_send(rpc_call *call, const Test__V1__EchoResponse *response);
+
+/* Sends one response; rpc_call_writable says whether more fit. */
+void test_v1_echo_split_send(rpc_call *call, const Test__V1__EchoResponse *response);
+
+/* Sends the response and finishes the call with OK. */
+void test_v1_echo_join_reply(rpc_call *call, const Test__V1__EchoResponse *response);
 
 /* ---- test.v1.Echo, client ---- */
 
@@ -80,8 +110,8 @@ struct test_v1_echo_client_chat_events {
                      struct rpc_metadata_list trailers);
 };
 
-/* Starts a call. The events live as long as it. timeout_ms is from now; 0: no deadline. NULL: no
- * memory, or a closed connection; then nothing is called. */
+/* Starts a call. The events live as long as the call. timeout_ms is from now; 0: no deadline. NULL:
+ * no memory, or a closed connection; then nothing is called. */
 rpc_call *test_v1_echo_client_chat(rpc_conn *conn, struct rpc_metadata_list metadata,
                                    int64_t timeout_ms,
                                    const struct test_v1_echo_client_chat_events *events,
@@ -90,9 +120,48 @@ rpc_call *test_v1_echo_client_chat(rpc_conn *conn, struct rpc_metadata_list meta
 /* Sends one request; rpc_call_writable says whether more fit. */
 void test_v1_echo_client_chat_send(rpc_call *call, const Test__V1__EchoRequest *request);
 
+/* Split: what a call tells its owner. Each may be NULL. */
+struct test_v1_echo_client_split_events {
+    /* The response lives until the return. */
+    void (*on_response)(void *context, rpc_call *call, const Test__V1__EchoResponse *response);
+    /* When set, it is called instead of on_response, with the bytes that came. */
+    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes response);
+    /* The call is over, once, with the server's trailing metadata; it is gone after the return. */
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
+};
+
+/* Sends the request, of which there is one. The events live as long as the call. timeout_ms is from
+ * now; 0: no deadline. NULL: no memory, or a closed connection, or a request too large; then
+ * nothing is called. */
+rpc_call *test_v1_echo_client_split(rpc_conn *conn, struct rpc_metadata_list metadata,
+                                    int64_t timeout_ms, const Test__V1__EchoRequest *request,
+                                    const struct test_v1_echo_client_split_events *events,
+                                    void *context);
+
+/* Join: what a call tells its owner. */
+struct test_v1_echo_client_join_events {
+    /* More requests fit again. May be NULL. */
+    void (*on_writable)(void *context, rpc_call *call);
+    /* How the call ended, once. The response is NULL unless the status is OK, and
+     * lives until the return. */
+    void (*on_done)(void *context, const struct rpc_status *status,
+                    const Test__V1__EchoResponse *response);
+};
+
+/* Starts a call. The events live as long as the call. timeout_ms is from now; 0: no deadline. NULL:
+ * no memory, or a closed connection; then nothing is called. */
+rpc_call *test_v1_echo_client_join(rpc_conn *conn, struct rpc_metadata_list metadata,
+                                   int64_t timeout_ms,
+                                   const struct test_v1_echo_client_join_events *events,
+                                   void *context);
+
+/* Sends one request; rpc_call_writable says whether more fit. */
+void test_v1_echo_client_join_send(rpc_call *call, const Test__V1__EchoRequest *request);
+
 /* ---- test.v1.AppointmentReminderService, server ---- */
 
-enum { TEST_V1_APPOINTMENT_REMINDER_SERVICE_METHODS = 2 };
+enum { TEST_V1_APPOINTMENT_REMINDER_SERVICE_METHODS = 4 };
 
 /* Who handles the calls. It lives as long as any connection; a method whose handler is NULL is
  * UNIMPLEMENTED. */
@@ -124,6 +193,34 @@ struct test_v1_appointment_reminder_service_handlers {
         void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
                          struct rpc_metadata_list trailers);
     } follow_appointments;
+
+    /* ListAppointments: one request came; it lives until the return. Send responses, now or later,
+     * with test_v1_appointment_reminder_service_list_appointments_send, and end the call with
+     * rpc_call_finish. */
+    void (*list_appointments)(void *service, rpc_call *call,
+                              const Test__V1__RescheduleAppointmentRequest *request);
+    /* ListAppointments: more responses fit again. May be NULL. */
+    void (*list_appointments_writable)(void *service, rpc_call *call);
+    /* ListAppointments: a call that was handed to the handler is over, answered or not; it is gone
+     * after the return. May be NULL. */
+    void (*list_appointments_closed)(void *service, rpc_call *call);
+
+    /* UploadAppointments: all requests together are answered once, with
+     * test_v1_appointment_reminder_service_upload_appointments_reply or rpc_call_finish. Each may
+     * be NULL, but not both on_request and on_request_bytes. The context is what on_open set, or
+     * the service. */
+    struct {
+        void (*on_open)(void *service, rpc_call *call, void **context_out);
+        /* The request lives until the return. */
+        void (*on_request)(void *context, rpc_call *call,
+                           const Test__V1__RescheduleAppointmentRequest *request);
+        /* When set, it is called instead of on_request, with the bytes that came. */
+        void (*on_request_bytes)(void *context, rpc_call *call, struct rpc_bytes request);
+        void (*on_half_close)(void *context, rpc_call *call);
+        void (*on_writable)(void *context, rpc_call *call);
+        void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                         struct rpc_metadata_list trailers);
+    } upload_appointments;
 };
 
 /* Fills in the service's methods, TEST_V1_APPOINTMENT_REMINDER_SERVICE_METHODS in number, for
@@ -138,6 +235,14 @@ void test_v1_appointment_reminder_service_reschedule_appointment_reply(
 
 /* Sends one response; rpc_call_writable says whether more fit. */
 void test_v1_appointment_reminder_service_follow_appointments_send(
+    rpc_call *call, const Test__V1__RescheduleAppointmentResponse *response);
+
+/* Sends one response; rpc_call_writable says whether more fit. */
+void test_v1_appointment_reminder_service_list_appointments_send(
+    rpc_call *call, const Test__V1__RescheduleAppointmentResponse *response);
+
+/* Sends the response and finishes the call with OK. */
+void test_v1_appointment_reminder_service_upload_appointments_reply(
     rpc_call *call, const Test__V1__RescheduleAppointmentResponse *response);
 
 /* ---- test.v1.AppointmentReminderService, client ---- */
@@ -169,8 +274,8 @@ struct test_v1_appointment_reminder_service_client_follow_appointments_events {
                      struct rpc_metadata_list trailers);
 };
 
-/* Starts a call. The events live as long as it. timeout_ms is from now; 0: no deadline. NULL: no
- * memory, or a closed connection; then nothing is called. */
+/* Starts a call. The events live as long as the call. timeout_ms is from now; 0: no deadline. NULL:
+ * no memory, or a closed connection; then nothing is called. */
 rpc_call *test_v1_appointment_reminder_service_client_follow_appointments(
     rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
     const struct test_v1_appointment_reminder_service_client_follow_appointments_events *events,
@@ -178,6 +283,48 @@ rpc_call *test_v1_appointment_reminder_service_client_follow_appointments(
 
 /* Sends one request; rpc_call_writable says whether more fit. */
 void test_v1_appointment_reminder_service_client_follow_appointments_send(
+    rpc_call *call, const Test__V1__RescheduleAppointmentRequest *request);
+
+/* ListAppointments: what a call tells its owner. Each may be NULL. */
+struct test_v1_appointment_reminder_service_client_list_appointments_events {
+    /* The response lives until the return. */
+    void (*on_response)(void *context, rpc_call *call,
+                        const Test__V1__RescheduleAppointmentResponse *response);
+    /* When set, it is called instead of on_response, with the bytes that came. */
+    void (*on_response_bytes)(void *context, rpc_call *call, struct rpc_bytes response);
+    /* The call is over, once, with the server's trailing metadata; it is gone after the return. */
+    void (*on_close)(void *context, rpc_call *call, const struct rpc_status *status,
+                     struct rpc_metadata_list trailers);
+};
+
+/* Sends the request, of which there is one. The events live as long as the call. timeout_ms is from
+ * now; 0: no deadline. NULL: no memory, or a closed connection, or a request too large; then
+ * nothing is called. */
+rpc_call *test_v1_appointment_reminder_service_client_list_appointments(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const Test__V1__RescheduleAppointmentRequest *request,
+    const struct test_v1_appointment_reminder_service_client_list_appointments_events *events,
+    void *context);
+
+/* UploadAppointments: what a call tells its owner. */
+struct test_v1_appointment_reminder_service_client_upload_appointments_events {
+    /* More requests fit again. May be NULL. */
+    void (*on_writable)(void *context, rpc_call *call);
+    /* How the call ended, once. The response is NULL unless the status is OK, and
+     * lives until the return. */
+    void (*on_done)(void *context, const struct rpc_status *status,
+                    const Test__V1__RescheduleAppointmentResponse *response);
+};
+
+/* Starts a call. The events live as long as the call. timeout_ms is from now; 0: no deadline. NULL:
+ * no memory, or a closed connection; then nothing is called. */
+rpc_call *test_v1_appointment_reminder_service_client_upload_appointments(
+    rpc_conn *conn, struct rpc_metadata_list metadata, int64_t timeout_ms,
+    const struct test_v1_appointment_reminder_service_client_upload_appointments_events *events,
+    void *context);
+
+/* Sends one request; rpc_call_writable says whether more fit. */
+void test_v1_appointment_reminder_service_client_upload_appointments_send(
     rpc_call *call, const Test__V1__RescheduleAppointmentRequest *request);
 
 #ifdef __cplusplus

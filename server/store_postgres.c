@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The PostgreSQL engine: threads, queues and transactions.
+ *
+ * Each thread has a connection of its own and takes one job at a time: writers a group
+ * of pushes that wait for one region, which share a transaction (R10), or another
+ * write; readers a question, in a read snapshot. A region is one writer's at a time:
+ * so pushes of a stream stay in order, and nobody waits for a lock of his own
+ * process. Straight-line code may block in a thread; the loop never does.
+ *
+ *   submit -> regions' queues, writes, reads -> (threads) -> completed -> drain -> done()
+ *
+ * A thread connects when it has its first job, so that a command that asks one thing
+ * makes one connection. One that is lost is made anew by its thread, with back-off; meanwhile
+ * what waits is answered UNAVAILABLE, so that devices come again later. A push whose
+ * COMMIT got no answer may be in the database: it is answered UNAVAILABLE too, and
+ * what the device sends again is recognised by its ids (I2).
+ *
+ * The mutex guards the queues, the regions' table and `closing`; nothing is done
+ * under it.
+ */
+#include "store_postgres.h"
+#include "store_queue.h"
+
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum {
+    WRITERS = 4,
+    READERS = 4,
+    /* Tries of a transaction that met another one, with a pause that grows. */
+    TRIES_MAX = 8,
+    TRY_PAUSE_MS = 4,
+    /* Between two tries to connect. */
+    CONNECT_PAUSE_MS = 200,
+    CONNECT_PAUSE_MOST_MS = 5000,
+};
+
+/* A region with pushes waiting or under way. */
+struct region_queue {
+    struct record_uuid region_id;
+    struct store_queue pushes;
+    bool waits;                /* for a writer; with no pushes left if they were refused */
+    bool taken;                /* by a writer */
+    struct region_queue *next; /* among those that wait for a writer */
+    UT_hash_handle hh;
+};
+
+struct worker {
+    struct postgres_store *store;
+    struct postgres_conn conn;
+    struct record_hasher *hasher;
+    pthread_t thread;
+    bool writes;
+    bool lost; /* the last job found no database */
+};
+
+struct postgres_store {
+    struct store base;
+    struct store_options options;
+    char *conninfo;
+    pthread_mutex_t mutex;
+    pthread_cond_t writes_wait;
+    pthread_cond_t reads_wait;
+    pthread_cond_t completed_wait;
+    pthread_cond_t pause; /* signalled at closing */
+    struct region_queue *regions;
+    struct region_queue *waiting, **waiting_end;
+    struct store_queue writes; /* other than pushes */
+    struct store_queue reads;
+    struct store_queue completed;
+    size_t request_count; /* waiting */
+    bool closing;
+    struct worker workers[WRITERS + READERS];
+    size_t thread_count;
+};
+
+/* ---- Completions --------------------------------------------------------- */
+
+static void complete(struct postgres_store *self, struct store_request *const *requests,
+                     size_t count)
+{
+    pthread_mutex_lock(&self->mutex);
+    for (size_t i = 0; i < count; i++)
+        store_queue_put(&self->completed, requests[i]);
+    pthread_cond_signal(&self->completed_wait);
+    pthread_mutex_unlock(&self->mutex);
+    if (self->options.notify != NULL)
+        self->options.notify(self->options.context);
+}
+
+/* ---- Regions --------------------------------------------------------------- */
+
+static void region_wait(struct postgres_store *self, struct region_queue *region)
+{
+    region->waits = true;
+    region->next = NULL;
+    *self->waiting_end = region;
+    self->waiting_end = &region->next;
+    pthread_cond_signal(&self->writes_wait);
+}
+
+static bool put_push(struct postgres_store *self, struct store_push *push)
+{
+    struct region_queue *region;
+
+    HASH_FIND(hh, self->regions, &push->region_id, sizeof push->region_id, region);
+    if (region == NULL) {
+        region = calloc(1, sizeof *region);
+        if (region == NULL)
+            return false;
+        region->region_id = push->region_id;
+        store_queue_init(&region->pushes);
+        HASH_ADD(hh, self->regions, region_id, sizeof region->region_id, region);
+    }
+    store_queue_put(&region->pushes, &push->request);
+    if (!region->taken && !region->waits)
+        region_wait(self, region);
+    return true;
+}
+
+static struct region_queue *take_region(struct postgres_store *self)
+{
+    struct region_queue *region = self->waiting;
+
+    if (region == NULL)
+        return NULL;
+    self->waiting = region->next;
+    if (self->waiting == NULL)
+        self->waiting_end = &self->waiting;
+    region->waits = false;
+    region->taken = true;
+    return region;
+}
+
+static void release_region(struct postgres_store *self, struct region_queue *region)
+{
+    pthread_mutex_lock(&self->mutex);
+    region->taken = false;
+    if (region->pushes.count > 0) {
+        region_wait(self, region);
+    } else {
+        HASH_DEL(self->regions, region);
+        free(region);
+    }
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* ---- Connections -------------------------------------------------------------- */
+
+/* Sleeps, unless the store is closing. Up to a half more, so that the threads do not
+ * come back as one. */
+static void pause_for(struct postgres_store *self, int64_t ms)
+{
+    struct timespec until;
+    uint16_t random = 0;
+
+    (void)RAND_bytes((uint8_t *)&random, sizeof random);
+    ms += ms * random / (2 * UINT16_MAX);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&self->mutex);
+    if (!self->closing)
+        pthread_cond_timedwait(&self->pause, &self->mutex, &until);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static bool reconnect(struct worker *worker)
+{
+    postgres_conn_close(&worker->conn);
+    struct rpc_status status = postgres_conn_open(&worker->conn, worker->store->conninfo);
+    return rpc_ok(&status);
+}
+
+/* ---- Transactions -------------------------------------------------------------- */
+
+/* Runs a transaction until it neither meets another one nor finds its locks too few.
+ * One whose connection turns out to be gone gets a second one: what it left behind,
+ * if anything, is found by its ids. */
+static enum postgres_code run_tries(struct worker *worker,
+                                    enum postgres_code (*run)(struct worker *worker, void *job),
+                                    void *job)
+{
+    enum postgres_code code = POSTGRES_LOST;
+    bool second = false;
+
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        worker->lost = worker->conn.pg == NULL && !reconnect(worker);
+        if (worker->lost)
+            return POSTGRES_LOST;
+        code = run(worker, job);
+        if (code == POSTGRES_LOST) {
+            postgres_conn_close(&worker->conn);
+            worker->lost = second;
+            if (second)
+                return code;
+            second = true;
+            continue;
+        }
+        if (code != POSTGRES_OK)
+            postgres_rollback(&worker->conn);
+        if (code == POSTGRES_AGAIN)
+            pause_for(worker->store, (int64_t)TRY_PAUSE_MS << tries);
+        else if (code != POSTGRES_ABSENT)
+            return code;
+    }
+    return code == POSTGRES_ABSENT ? POSTGRES_AGAIN : code;
+}
+
+/* ---- Pushes -------------------------------------------------------------------- */
+
+static enum postgres_code run_group(struct worker *worker, void *job)
+{
+    return postgres_run_group(&worker->conn, &worker->store->options.roles, worker->hasher, job);
+}
+
+static enum postgres_code run_pushes(struct worker *worker, struct postgres_group *group)
+{
+    enum postgres_code code = run_tries(worker, run_group, group);
+    struct rpc_status status = postgres_conn_status(&worker->conn, code);
+
+    for (size_t i = 0; i < group->count; i++)
+        group->pushes[i]->request.status = status;
+    return code;
+}
+
+/* R10: one that must fail is redone without, never with the others. */
+static void run_region(struct worker *worker, struct postgres_group *group)
+{
+    enum postgres_code code = run_pushes(worker, group);
+
+    if (code != POSTGRES_OK && code != POSTGRES_LOST && group->count > 1)
+        for (size_t i = 0; i < group->count; i++) {
+            struct postgres_group alone = {.pushes = {group->pushes[i]}, .count = 1};
+            run_pushes(worker, &alone);
+        }
+    struct store_request *requests[POSTGRES_GROUP_MAX];
+    for (size_t i = 0; i < group->count; i++)
+        requests[i] = &group->pushes[i]->request;
+    complete(worker->store, requests, group->count);
+}
+
+/* What waits for the region, as much as a transaction holds. Under the mutex. */
+static void take_group(struct postgres_store *self, struct region_queue *region,
+                       struct postgres_group *group)
+{
+    size_t mutations = 0;
+
+    *group = (struct postgres_group){.count = 0};
+    while (group->count < POSTGRES_GROUP_MAX && mutations < STORE_TRANSACTION_MUTATIONS_MAX) {
+        struct store_push *push = (struct store_push *)store_queue_take(&region->pushes);
+        if (push == NULL)
+            break;
+        self->request_count--;
+        mutations += push->batch->item_count;
+        group->pushes[group->count++] = push;
+    }
+}
+
+/* ---- Everything else ------------------------------------------------------------- */
+
+static enum postgres_code run_other(struct worker *worker, void *job)
+{
+    return postgres_run_request(&worker->conn, &worker->store->options.roles, worker->hasher, job);
+}
+
+static void run_one(struct worker *worker, struct store_request *request)
+{
+    enum postgres_code code = run_tries(worker, run_other, request);
+
+    request->status = code == POSTGRES_OK ? store_note(&worker->store->options, request)
+                                          : postgres_conn_status(&worker->conn, code);
+    complete(worker->store, &request, 1);
+}
+
+/* ---- Threads --------------------------------------------------------------------- */
+
+/* Answers all that waits: the database is away. */
+static void refuse_waiting(struct worker *worker)
+{
+    struct postgres_store *self = worker->store;
+    struct rpc_status status = postgres_conn_status(&worker->conn, POSTGRES_LOST);
+    struct store_queue refused;
+    struct region_queue *region, *next;
+    struct store_request *request;
+
+    store_queue_init(&refused);
+    pthread_mutex_lock(&self->mutex);
+    HASH_ITER(hh, self->regions, region, next)
+    while ((request = store_queue_take(&region->pushes)) != NULL)
+        store_queue_put(&refused, request);
+    while ((request = store_queue_take(&self->writes)) != NULL)
+        store_queue_put(&refused, request);
+    while ((request = store_queue_take(&self->reads)) != NULL)
+        store_queue_put(&refused, request);
+    self->request_count -= refused.count;
+    pthread_mutex_unlock(&self->mutex);
+    while ((request = store_queue_take(&refused)) != NULL) {
+        request->status = status;
+        complete(self, &request, 1);
+    }
+}
+
+static bool is_closing(struct postgres_store *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    bool closing = self->closing;
+    pthread_mutex_unlock(&self->mutex);
+    return closing;
+}
+
+/* After the connection was lost: tries again and again, and refuses what comes. */
+static void find_database(struct worker *worker)
+{
+    struct postgres_store *self = worker->store;
+    int64_t pause_ms = CONNECT_PAUSE_MS;
+
+    while (worker->lost && !is_closing(self)) {
+        worker->lost = !reconnect(worker);
+        if (!worker->lost)
+            return;
+        refuse_waiting(worker);
+        pause_for(self, pause_ms);
+        pause_ms = 2 * pause_ms < CONNECT_PAUSE_MOST_MS ? 2 * pause_ms : CONNECT_PAUSE_MOST_MS;
+    }
+}
+
+static void *writer_main(void *context)
+{
+    struct worker *worker = context;
+    struct postgres_store *self = worker->store;
+    struct postgres_group group;
+
+    for (;;) {
+        find_database(worker);
+        pthread_mutex_lock(&self->mutex);
+        while (self->waiting == NULL && self->writes.first == NULL && !self->closing)
+            pthread_cond_wait(&self->writes_wait, &self->mutex);
+        struct store_request *other = store_queue_take(&self->writes);
+        struct region_queue *region = other == NULL ? take_region(self) : NULL;
+        self->request_count -= other != NULL;
+        if (region != NULL)
+            take_group(self, region, &group);
+        pthread_mutex_unlock(&self->mutex);
+        if (other == NULL && region == NULL)
+            return NULL;
+        if (other != NULL)
+            run_one(worker, other);
+        if (region != NULL && group.count > 0)
+            run_region(worker, &group);
+        if (region != NULL)
+            release_region(self, region);
+    }
+}
+
+static void *reader_main(void *context)
+{
+    struct worker *worker = context;
+    struct postgres_store *self = worker->store;
+
+    for (;;) {
+        find_database(worker);
+        pthread_mutex_lock(&self->mutex);
+        while (self->reads.first == NULL && !self->closing)
+            pthread_cond_wait(&self->reads_wait, &self->mutex);
+        struct store_request *request = store_queue_take(&self->reads);
+        self->request_count -= request != NULL;
+        pthread_mutex_unlock(&self->mutex);
+        if (request == NULL)
+            return NULL;
+        run_one(worker, request);
+    }
+}
+
+/* ---- The engine ---------------------------------------------------------- */
+
+static void postgres_submit(struct store *base, struct store_request *request)
+{
+    struct postgres_store *self = (struct postgres_store *)base;
+    bool taken = true;
+
+    pthread_mutex_lock(&self->mutex);
+    if (self->request_count >= STORE_REQUESTS_MAX) {
+        taken = false;
+    } else if (request->kind == STORE_PUSH) {
+        taken = put_push(self, (struct store_push *)request);
+    } else if (postgres_run_is_write(request->kind)) {
+        store_queue_put(&self->writes, request);
+        pthread_cond_signal(&self->writes_wait);
+    } else {
+        store_queue_put(&self->reads, request);
+        pthread_cond_signal(&self->reads_wait);
+    }
+    self->request_count += taken;
+    pthread_mutex_unlock(&self->mutex);
+    if (!taken) {
+        request->status = rpc_status_make(RPC_UNAVAILABLE, "the server is overloaded; try later");
+        complete(self, &request, 1);
+    }
+}
+
+static void postgres_drain(struct store *base)
+{
+    struct postgres_store *self = (struct postgres_store *)base;
+
+    pthread_mutex_lock(&self->mutex);
+    struct store_request *request = self->completed.first;
+    store_queue_init(&self->completed);
+    pthread_mutex_unlock(&self->mutex);
+    while (request != NULL) {
+        struct store_request *next = request->next;
+        request->done(request);
+        request = next;
+    }
+}
+
+static void postgres_wait(struct store *base)
+{
+    struct postgres_store *self = (struct postgres_store *)base;
+
+    pthread_mutex_lock(&self->mutex);
+    while (self->completed.first == NULL)
+        pthread_cond_wait(&self->completed_wait, &self->mutex);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+/* Accepts half-opened objects: it is also the error path of opening. */
+static void postgres_close(struct store *base)
+{
+    struct postgres_store *self = (struct postgres_store *)base;
+
+    pthread_mutex_lock(&self->mutex);
+    self->closing = true;
+    pthread_cond_broadcast(&self->writes_wait);
+    pthread_cond_broadcast(&self->reads_wait);
+    pthread_cond_broadcast(&self->pause);
+    pthread_mutex_unlock(&self->mutex);
+    for (size_t i = 0; i < self->thread_count; i++)
+        pthread_join(self->workers[i].thread, NULL);
+    postgres_drain(base);
+    for (size_t i = 0; i < WRITERS + READERS; i++) {
+        postgres_conn_close(&self->workers[i].conn);
+        record_hasher_free(self->workers[i].hasher);
+    }
+    pthread_cond_destroy(&self->pause);
+    pthread_cond_destroy(&self->completed_wait);
+    pthread_cond_destroy(&self->reads_wait);
+    pthread_cond_destroy(&self->writes_wait);
+    pthread_mutex_destroy(&self->mutex);
+    free(self->conninfo);
+    free(self);
+}
+
+static const struct store_engine postgres_engine = {
+    .submit = postgres_submit,
+    .drain = postgres_drain,
+    .wait = postgres_wait,
+    .close = postgres_close,
+};
+
+static bool start_threads(struct postgres_store *self)
+{
+    for (size_t i = 0; i < WRITERS + READERS; i++) {
+        struct worker *worker = &self->workers[i];
+        if (pthread_create(&worker->thread, NULL, worker->writes ? writer_main : reader_main,
+                           worker) != 0)
+            return false;
+        self->thread_count++;
+    }
+    return true;
+}
+
+static struct postgres_store *postgres_store_new(const char *conninfo,
+                                                 const struct store_options *options)
+{
+    struct postgres_store *self = calloc(1, sizeof *self);
+    bool good = true;
+
+    if (self == NULL)
+        return NULL;
+    self->base.engine = &postgres_engine;
+    self->options = *options;
+    store_queue_init(&self->writes);
+    store_queue_init(&self->reads);
+    store_queue_init(&self->completed);
+    self->waiting_end = &self->waiting;
+    pthread_mutex_init(&self->mutex, NULL);
+    pthread_cond_init(&self->writes_wait, NULL);
+    pthread_cond_init(&self->reads_wait, NULL);
+    pthread_cond_init(&self->completed_wait, NULL);
+    pthread_cond_init(&self->pause, NULL);
+    self->conninfo = strdup(conninfo);
+    for (size_t i = 0; i < WRITERS + READERS; i++) {
+        self->workers[i].store = self;
+        self->workers[i].writes = i < WRITERS;
+        self->workers[i].hasher = record_hasher_new();
+        good = good && self->workers[i].hasher != NULL;
+    }
+    if (good && self->conninfo != NULL)
+        return self;
+    postgres_close(&self->base);
+    return NULL;
+}
+
+struct rpc_status store_postgres_open(const char *conninfo, const struct store_options *options,
+                                      struct store **store_out)
+{
+    struct postgres_store *self = postgres_store_new(conninfo, options);
+
+    if (self == NULL)
+        return rpc_status_make(RPC_UNAVAILABLE, "open the store: out of memory");
+    struct postgres_conn *first = &self->workers[0].conn;
+    struct rpc_status status = postgres_conn_open(first, conninfo);
+    if (rpc_ok(&status))
+        status = postgres_check_schema(first);
+    if (rpc_ok(&status) && !start_threads(self))
+        status = rpc_status_make(RPC_UNAVAILABLE, "open the store: no thread could be started");
+    if (!rpc_ok(&status)) {
+        postgres_close(&self->base);
+        return status;
+    }
+    *store_out = &self->base;
+    return status;
+}

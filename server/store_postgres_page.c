@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The PostgreSQL engine's pages: of the tail by seq, of a snapshot by key, the families
+ * of the device's facility first (R21). Pages are keyset reads and pass bodies through
+ * as they are stored.
+ *
+ * A page ends by its rows or by its bytes. The database counts the bytes, so that no
+ * connection holds more than a page, however large records are (I12).
+ */
+#include "store_postgres.h"
+
+#include <stdlib.h>
+
+enum {
+    PULL_RECORDS = 1,
+    PULL_MARKERS = 2,
+    MARKER_FAMILY_ID = 1,
+    MARKER_REGION_ID = 2,
+    MARKER_KIND = 3,
+    MARKER_BYTES_MAX = 64, /* of one, encoded */
+};
+
+/* ---- Rows ---------------------------------------------------------------- */
+
+#define COLUMNS "family_id, type, id, version, deleted, stamp, seq, body"
+
+/* The rows of a table expression in the order of a key, up to the one that fills the
+ * page; $2 is how many at most and $3 how many bytes. */
+#define FULL_PAGE(rows, key)                                                             \
+    "SELECT " COLUMNS " FROM (SELECT " COLUMNS ", sum(length(body)) OVER (ORDER BY " key \
+    " ROWS UNBOUNDED PRECEDING) - length(body) AS before FROM " rows " ORDER BY " key    \
+    " LIMIT $2) AS page WHERE before < $3"
+
+#define AFTER_KEY " (family_id, type, id) > ($4, $5, $6)"
+
+static const char tail_rows[] = FULL_PAGE("record WHERE region_id = $1 AND seq > $4", "seq");
+
+static const char all_rows[] = FULL_PAGE(
+    "record WHERE region_id = $1 AND" AFTER_KEY " AND NOT deleted", "family_id, type, id");
+
+/* The families that the facility lists, in their order, and of each its rows. */
+static const char own_rows[] = FULL_PAGE(
+    "(SELECT family_id AS listed FROM facility_family WHERE region_id = $1"
+    " AND facility_id = $7 AND family_id >= $4 ORDER BY family_id) AS f,"
+    " LATERAL (SELECT " COLUMNS " FROM record WHERE region_id = $1 AND family_id = f.listed"
+    " AND" AFTER_KEY " AND NOT deleted OFFSET 0) AS r",
+    "listed, type, id");
+
+/* The others; and of the listed ones those whose root was changed since the snapshot
+ * began: they may have come to the facility when the first part had passed them (R21). */
+static const char rest_rows[] = FULL_PAGE(
+    "record WHERE region_id = $1 AND" AFTER_KEY " AND NOT deleted"
+    " AND NOT EXISTS (SELECT FROM facility_family f WHERE f.region_id = $1"
+    " AND f.facility_id = $7 AND f.family_id = record.family_id AND EXISTS ("
+    "SELECT FROM record root WHERE root.region_id = $1 AND root.family_id = f.family_id"
+    " AND root.type = $8 AND root.id = f.family_id AND root.seq <= $9 OFFSET 0) OFFSET 0)",
+    "family_id, type, id");
+
+static const char *rows_of(const struct store_page *page)
+{
+    switch (page->part) {
+    case STORE_TAIL:
+        return tail_rows;
+    case STORE_OWN:
+        return own_rows;
+    case STORE_REST:
+        break;
+    }
+    return record_uuid_is_zero(&page->facility) ? all_rows : rest_rows;
+}
+
+static size_t send_rows(struct postgres_conn *conn, const struct scope_roles *roles,
+                        const struct store_page *page)
+{
+    const char *rows = rows_of(page);
+
+    postgres_query(conn, rows);
+    postgres_put_uuid(conn, &page->region_id);
+    postgres_put_u64(conn, page->rows_max);
+    postgres_put_u64(conn, page->bytes_max);
+    if (page->part == STORE_TAIL) {
+        postgres_put_u64(conn, page->after_seq);
+        return postgres_end_query(conn);
+    }
+    postgres_put_uuid(conn, &page->after.family);
+    postgres_put_int(conn, (int32_t)page->after.type);
+    postgres_put_uuid(conn, &page->after.id);
+    if (rows == own_rows || rows == rest_rows)
+        postgres_put_uuid(conn, &page->facility);
+    if (rows == rest_rows) {
+        postgres_put_int(conn, (int32_t)roles->root->number);
+        postgres_put_u64(conn, page->high_water);
+    }
+    return postgres_end_query(conn);
+}
+
+/* Markers of a tail; which of them belong to the page depends on its rows. */
+static size_t send_markers(struct postgres_conn *conn, const struct store_page *page)
+{
+    postgres_query(conn, "SELECT family_id, kind, seq FROM marker"
+                         " WHERE region_id = $1 AND seq > $2 ORDER BY seq LIMIT $3");
+    postgres_put_uuid(conn, &page->region_id);
+    postgres_put_u64(conn, page->after_seq);
+    postgres_put_u64(conn, page->rows_max);
+    return postgres_end_query(conn);
+}
+
+/* Appends the row as one `records` field of a Pull, the body as it is stored. */
+static void page_add_row(const PGresult *result, size_t at, struct rpc_buffer *scratch,
+                         struct store_page *page)
+{
+    struct record_image image = {
+        .key = {postgres_uuid(result, at, 0), (uint32_t)postgres_int(result, at, 1),
+                postgres_uuid(result, at, 2)},
+        .version = postgres_u64(result, at, 3),
+        .deleted = postgres_bool(result, at, 4),
+        .body = postgres_bytes(result, at, 7),
+    };
+    struct store_row *row = &page->rows[page->row_count++];
+
+    rpc_buffer_clear(scratch);
+    record_image_encode(&image, scratch);
+    row->key = image.key;
+    row->stamp = postgres_u64(result, at, 5);
+    row->seq = postgres_u64(result, at, 6);
+    row->offset = page->encoded.len;
+    wire_put_message(&page->encoded, PULL_RECORDS, rpc_buffer_view(scratch));
+    row->len = page->encoded.len - row->offset;
+}
+
+static bool take_rows(const PGresult *result, struct store_page *page)
+{
+    size_t count = postgres_row_count(result);
+    struct rpc_buffer scratch;
+
+    rpc_buffer_init(&scratch, RECORD_ENVELOPE_BYTES_MAX);
+    for (size_t at = 0; at < count && page->encoded.len < page->bytes_max; at++)
+        page_add_row(result, at, &scratch, page);
+    page->at_end =
+        page->row_count == count && count < page->rows_max && page->encoded.len < page->bytes_max;
+    bool good = !page->encoded.failed && !scratch.failed;
+    rpc_buffer_deinit(&scratch);
+    return good;
+}
+
+static void page_add_marker(const PGresult *result, size_t at, struct store_page *page)
+{
+    struct record_uuid family = postgres_uuid(result, at, 0);
+
+    page->marker_count++;
+    wire_put_tag(&page->markers, PULL_MARKERS, WIRE_LEN);
+    wire_put_varint(&page->markers, 2 * (2 + RECORD_UUID_LEN) + 2);
+    wire_put_bytes(&page->markers, MARKER_FAMILY_ID, rpc_bytes_view(family.bytes, RECORD_UUID_LEN));
+    wire_put_bytes(&page->markers, MARKER_REGION_ID,
+                   rpc_bytes_view(page->region_id.bytes, RECORD_UUID_LEN));
+    wire_put_uint(&page->markers, MARKER_KIND, (uint64_t)postgres_int(result, at, 1));
+    if (postgres_int(result, at, 1) == PUSH_MARKER_ENTERED)
+        page->entered[page->entered_count++] = family;
+}
+
+/* The markers among the rows of a tail page, up to its last seq. When they are
+ * more than a page holds they end the page, and rows behind them wait. */
+static void take_markers(const PGresult *result, struct store_page *page)
+{
+    size_t count = postgres_row_count(result);
+    uint64_t last = page->at_end ? INT64_MAX : page->rows[page->row_count - 1].seq;
+
+    for (size_t at = 0; at < count && postgres_u64(result, at, 2) <= last; at++)
+        page_add_marker(result, at, page);
+    if (page->marker_count < page->rows_max)
+        return;
+    last = postgres_u64(result, page->marker_count - 1, 2);
+    while (page->row_count > 0 && page->rows[page->row_count - 1].seq > last)
+        page->encoded.len = page->rows[--page->row_count].offset;
+    page->place.seq = last;
+    page->at_end = false;
+}
+
+/* A tail page brings the device up to its last row or marker, or to the head. */
+static enum postgres_code read_tail(struct postgres_conn *conn, const PGresult *markers,
+                                    struct store_page *page)
+{
+    page->place.seq = page->row_count > 0 ? page->rows[page->row_count - 1].seq : page->after_seq;
+    take_markers(markers, page);
+    if (page->at_end) {
+        page->place = page->head;
+        return POSTGRES_OK;
+    }
+    size_t query = postgres_send_place(conn, &page->region_id, page->place.seq);
+    enum postgres_code code = postgres_exchange(conn);
+    if (code == POSTGRES_OK)
+        postgres_take_place(postgres_result(conn, query), page->place.hash);
+    return code;
+}
+
+enum postgres_code postgres_read_page(struct postgres_conn *conn, const struct scope_roles *roles,
+                                      struct store_page *page)
+{
+    bool tail = page->part == STORE_TAIL;
+    struct store_head head;
+
+    if (page->rows_max == 0 || page->rows_max > STORE_PAGE_ROWS_MAX)
+        page->rows_max = STORE_PAGE_ROWS_MAX;
+    if (page->bytes_max == 0 || page->bytes_max > STORE_PAGE_BYTES_MAX)
+        page->bytes_max = STORE_PAGE_BYTES_MAX;
+    store_page_deinit(page); /* of an earlier try */
+    rpc_buffer_init(&page->encoded, page->bytes_max + RECORD_ENVELOPE_BYTES_MAX);
+    rpc_buffer_init(&page->markers, page->rows_max * MARKER_BYTES_MAX);
+    page->row_count = 0;
+    page->marker_count = 0;
+    page->entered_count = 0;
+    page->rows = calloc(page->rows_max, sizeof *page->rows);
+    page->entered = tail ? calloc(page->rows_max, sizeof *page->entered) : NULL;
+    if (page->rows == NULL || (tail && page->entered == NULL))
+        return POSTGRES_NO_MEMORY;
+    struct postgres_refusals refused = postgres_send_refusals(conn, &page->caller, 1);
+    size_t rows = send_rows(conn, roles, page);
+    size_t heads = postgres_send_head(conn, &page->region_id);
+    size_t markers = tail ? send_markers(conn, page) : 0;
+    enum postgres_code code = postgres_exchange(conn);
+    if (code != POSTGRES_OK)
+        return code;
+    postgres_take_refusals(conn, refused, &page->caller, 1, &page->refusal);
+    if (page->refusal.why != STANDING_ADMITTED)
+        return POSTGRES_OK;
+    if (!take_rows(postgres_result(conn, rows), page))
+        return POSTGRES_NO_MEMORY;
+    postgres_take_head(postgres_result(conn, heads), &page->region_id, &head);
+    page->head = head.last;
+    return tail ? read_tail(conn, postgres_result(conn, markers), page) : POSTGRES_OK;
+}

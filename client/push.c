@@ -314,6 +314,14 @@ static bool marks_refusal(const struct resent *resent, const struct answer *answ
                                      answer->reason != REASON_NOT_ADMIN));
 }
 
+static bool note_resent(struct store *store, const struct record_key *key)
+{
+    sqlite3_stmt *put = store_statement(store, STORE_RESENT_PUT);
+
+    store_bind_key(put, key);
+    return store_run(store, put);
+}
+
 /* An answer to what was sent again: the record as it now is, or that it has no
  * place on the server, and then none here (R22). */
 static bool apply_resent(struct answering *answering, int64_t n, const struct answer *answer)
@@ -332,7 +340,7 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
         return offer_lost(store, &resent.key, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
-    if (!store_run(store, remove) ||
+    if (!store_run(store, remove) || !note_resent(store, &resent.key) ||
         (marks_refusal(&resent, answer) && !resend_refused(store, &resent.key, answer, &taken)))
         return false;
     if (taken)

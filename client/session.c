@@ -397,7 +397,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
 }
 
 /* What is answered in this session is known by its time (R21), which must be no
- * earlier session's: clocks stand still and go back. */
+ * earlier session's: clocks stand still and go back. What goes again has no time. */
 static bool name_session(struct sync_session *session)
 {
     struct store *store = session->store;
@@ -408,7 +408,7 @@ static bool name_session(struct sync_session *session)
     if (store_step(store, statement) == STORE_ROW && sqlite3_column_int64(statement, 0) != 0)
         session->options.now_ms = sqlite3_column_int64(statement, 0) + 1;
     sqlite3_reset(statement);
-    return store_ok(store);
+    return store_run(store, store_statement(store, STORE_RESENT_CLEAR));
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)

@@ -377,30 +377,82 @@ bool store_save_sums(struct store *store)
     return store_run(store, statement);
 }
 
+/* SQLite's word counts on whether one is open: it rolls back by itself when the disk is
+ * full, and a ROLLBACK may have failed. */
+static void roll_back(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        sqlite3_reset(store->statements[i]);
+    for (size_t i = 0; i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
+            sqlite3_reset(store->tables[i].statements[j]);
+    if (!sqlite3_get_autocommit(store->db)) {
+        sqlite3_step(store->statements[STORE_ROLLBACK]);
+        sqlite3_reset(store->statements[STORE_ROLLBACK]);
+    }
+}
+
+/* Nothing is open any more, and the way back is prepared: it must not need memory when
+ * there is none. */
+static bool prepare_to_begin(struct store *store)
+{
+    if (store_statement(store, STORE_ROLLBACK) == NULL)
+        return false;
+    roll_back(store);
+    return true;
+}
+
+static bool begin(struct store *store, enum store_statement which)
+{
+    return prepare_to_begin(store) && store_run(store, store_statement(store, which));
+}
+
+bool store_begin_read(struct store *store)
+{
+    return begin(store, STORE_BEGIN_READ) && store_load_sums(store);
+}
+
+void store_end_read(struct store *store)
+{
+    roll_back(store);
+}
+
+bool store_begin_bare(struct store *store)
+{
+    assert(!store->in_transaction);
+    store->in_transaction = begin(store, STORE_BEGIN);
+    return store->in_transaction;
+}
+
+bool store_commit_bare(struct store *store)
+{
+    assert(store->in_transaction);
+    if (!store_run(store, store_statement(store, STORE_COMMIT)))
+        return false;
+    store->in_transaction = false;
+    return true;
+}
+
 bool store_begin(struct store *store, enum store_durability durability)
 {
     bool full = durability == STORE_FULL;
 
     assert(!store->in_transaction);
     if (full != store->full) {
-        if (!store_execute(store,
-                           full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"))
+        /* Which SQLite refuses within a transaction. */
+        if (!prepare_to_begin(store) || !store_execute(store, full ? "PRAGMA synchronous = FULL"
+                                                                   : "PRAGMA synchronous = NORMAL"))
             return false;
         store->full = full;
     }
-    if (!store_execute(store, "BEGIN IMMEDIATE"))
-        return false;
-    store->in_transaction = true;
-    return switch_triggers(store) && set_applying(store, true) && store_load_sums(store);
+    return store_begin_bare(store) && switch_triggers(store) && set_applying(store, true) &&
+           store_load_sums(store);
 }
 
 bool store_commit(struct store *store)
 {
     assert(store->in_transaction);
-    if (!store_save_sums(store) || !set_applying(store, false) || !store_execute(store, "COMMIT"))
-        return false;
-    store->in_transaction = false;
-    return true;
+    return store_save_sums(store) && set_applying(store, false) && store_commit_bare(store);
 }
 
 struct outpost_status store_rollback(struct store *store)
@@ -408,13 +460,7 @@ struct outpost_status store_rollback(struct store *store)
     struct outpost_status status = store->status;
 
     if (store->in_transaction) {
-        for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-            sqlite3_reset(store->statements[i]);
-        for (size_t i = 0; i < store->schema->type_count; i++)
-            for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-                sqlite3_reset(store->tables[i].statements[j]);
-        /* SQLite may have rolled back by itself (disk full); then this fails. */
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        roll_back(store);
         store->in_transaction = false;
     }
     store->status = (struct outpost_status){.code = OUTPOST_OK};

@@ -314,12 +314,18 @@ static bool marks_refusal(const struct resent *resent, const struct answer *answ
                                      answer->reason != REASON_NOT_ADMIN));
 }
 
-static bool note_resent(struct store *store, const struct record_key *key)
+static bool note_resent(struct answering *answering, const struct record_key *key)
 {
+    struct store *store = answering->store;
     sqlite3_stmt *put = store_statement(store, STORE_RESENT_PUT);
+    sqlite3_stmt *trim = store_statement(store, STORE_RESENT_TRIM);
 
     store_bind_key(put, key);
-    return store_run(store, put);
+    if (put == NULL || trim == NULL)
+        return false;
+    sqlite3_bind_int64(put, 4, answering->now_ms);
+    sqlite3_bind_int64(trim, 1, answering->now_ms);
+    return store_run(store, trim) && store_run(store, put);
 }
 
 /* An answer to what was sent again: the record as it now is, or that it has no
@@ -340,7 +346,7 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
         return offer_lost(store, &resent.key, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
-    if (!store_run(store, remove) || !note_resent(store, &resent.key) ||
+    if (!store_run(store, remove) || !note_resent(answering, &resent.key) ||
         (marks_refusal(&resent, answer) && !resend_refused(store, &resent.key, answer, &taken)))
         return false;
     if (taken)

@@ -95,10 +95,10 @@ static const char own_tables[] =
     " acknowledged_version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX outpost_resend_order ON outpost_resend (rank, n);"
 
-    /* What of that was answered in this session: its snapshots leave it out (R21). */
+    /* What of that the last session had answers to: its snapshots leave it out (R21). */
     "CREATE TABLE outpost_resent ("
     " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
-    " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+    " answered_at_ms INTEGER NOT NULL, PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
 
     /* Why the server (or R25) refused a record, as it was at that generation. */
     "CREATE TABLE outpost_rejected ("
@@ -395,7 +395,7 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
 {
     sqlite3_stmt **slot = &table->statements[which];
 
-    if (!store_ok(store))
+    if (!store_ready(store))
         return NULL;
     if (*slot == NULL) {
         char family_column[128];

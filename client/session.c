@@ -397,18 +397,18 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
 }
 
 /* What is answered in this session is known by its time (R21), which must be no
- * earlier session's: clocks stand still and go back. What goes again has no time. */
+ * earlier session's: clocks stand still and go back. */
 static bool name_session(struct sync_session *session)
 {
     struct store *store = session->store;
-    sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_LAST_IN_SECOND);
+    sqlite3_stmt *statement = store_statement(store, STORE_ANSWERED_LAST_IN_SECOND);
 
     if (statement != NULL)
         sqlite3_bind_int64(statement, 1, session->options.now_ms);
     if (store_step(store, statement) == STORE_ROW && sqlite3_column_int64(statement, 0) != 0)
         session->options.now_ms = sqlite3_column_int64(statement, 0) + 1;
     sqlite3_reset(statement);
-    return store_run(store, store_statement(store, STORE_RESENT_CLEAR));
+    return store_ok(store);
 }
 
 static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcome *welcome)

@@ -186,9 +186,37 @@ void store_close(struct store *store)
 
 /* ---- Statements ------------------------------------------------------------------ */
 
+/* SQLite's word counts on whether one is open: it rolls back by itself when the disk is
+ * full, and a ROLLBACK may have failed. */
+static bool roll_back(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        sqlite3_reset(store->statements[i]);
+    for (size_t i = 0; i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
+            sqlite3_reset(store->tables[i].statements[j]);
+    if (!sqlite3_get_autocommit(store->db)) {
+        sqlite3_step(store->statements[STORE_ROLLBACK]);
+        sqlite3_reset(store->statements[STORE_ROLLBACK]);
+    }
+    return sqlite3_get_autocommit(store->db) != 0;
+}
+
+bool store_ready(struct store *store)
+{
+    bool begun = store->in_transaction || store->in_read;
+    bool open = store_ok(store) && !sqlite3_get_autocommit(store->db);
+
+    if (!store_ok(store))
+        return false;
+    if (begun && !open)
+        return store_fail(store, OUTPOST_IO, "SQLite has rolled back by itself");
+    return begun == open || roll_back(store) || store_fail_sqlite(store, "rolling back");
+}
+
 bool store_execute(struct store *store, const char *sql)
 {
-    if (!store_ok(store))
+    if (!store_ready(store))
         return false;
     if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return store_fail_sqlite(store, "setting up the database");
@@ -204,7 +232,7 @@ sqlite3_stmt *store_statement(struct store *store, enum store_statement which)
     };
     sqlite3_stmt **slot = &store->statements[which];
 
-    if (!store_ok(store))
+    if (!store_ready(store))
         return NULL;
     if (*slot == NULL && sqlite3_prepare_v2(store->db, texts[which], -1, slot, NULL) != SQLITE_OK) {
         store_fail_sqlite(store, "preparing a statement");
@@ -377,44 +405,23 @@ bool store_save_sums(struct store *store)
     return store_run(store, statement);
 }
 
-/* SQLite's word counts on whether one is open: it rolls back by itself when the disk is
- * full, and a ROLLBACK may have failed. */
-static void roll_back(struct store *store)
-{
-    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-        sqlite3_reset(store->statements[i]);
-    for (size_t i = 0; i < store->schema->type_count; i++)
-        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-            sqlite3_reset(store->tables[i].statements[j]);
-    if (!sqlite3_get_autocommit(store->db)) {
-        sqlite3_step(store->statements[STORE_ROLLBACK]);
-        sqlite3_reset(store->statements[STORE_ROLLBACK]);
-    }
-}
-
-/* Nothing is open any more, and the way back is prepared: it must not need memory when
- * there is none. */
-static bool prepare_to_begin(struct store *store)
-{
-    if (store_statement(store, STORE_ROLLBACK) == NULL)
-        return false;
-    roll_back(store);
-    return true;
-}
-
+/* The way back is prepared first: it should not need memory when there is none. */
 static bool begin(struct store *store, enum store_statement which)
 {
-    return prepare_to_begin(store) && store_run(store, store_statement(store, which));
+    return store_statement(store, STORE_ROLLBACK) != NULL &&
+           store_run(store, store_statement(store, which));
 }
 
 bool store_begin_read(struct store *store)
 {
-    return begin(store, STORE_BEGIN_READ) && store_load_sums(store);
+    store->in_read = begin(store, STORE_BEGIN_READ);
+    return store->in_read && store_load_sums(store);
 }
 
 void store_end_read(struct store *store)
 {
-    roll_back(store);
+    (void)roll_back(store);
+    store->in_read = false;
 }
 
 bool store_begin_bare(struct store *store)
@@ -439,9 +446,8 @@ bool store_begin(struct store *store, enum store_durability durability)
 
     assert(!store->in_transaction);
     if (full != store->full) {
-        /* Which SQLite refuses within a transaction. */
-        if (!prepare_to_begin(store) || !store_execute(store, full ? "PRAGMA synchronous = FULL"
-                                                                   : "PRAGMA synchronous = NORMAL"))
+        if (!store_execute(store,
+                           full ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL"))
             return false;
         store->full = full;
     }
@@ -460,7 +466,7 @@ struct outpost_status store_rollback(struct store *store)
     struct outpost_status status = store->status;
 
     if (store->in_transaction) {
-        roll_back(store);
+        (void)roll_back(store);
         store->in_transaction = false;
     }
     store->status = (struct outpost_status){.code = OUTPOST_OK};

@@ -123,18 +123,21 @@
     X(RESEND_BY_N, "SELECT type, family_id, id, mutation, acknowledged_version, rank <> -1 FROM " \
                    "outpost_resend WHERE n = ?1")                                                 \
     X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
-    X(RESENT_PUT, "INSERT OR IGNORE INTO outpost_resent (type, family_id, id)"                    \
-                  " VALUES (?1, ?2, ?3)")                                                         \
-    X(RESENT_CLEAR, "DELETE FROM outpost_resent")                                                 \
+    X(RESENT_PUT, "INSERT OR REPLACE INTO outpost_resent (type, family_id, id, answered_at_ms)"   \
+                  " VALUES (?1, ?2, ?3, ?4)")                                                     \
+    X(RESENT_TRIM, "DELETE FROM outpost_resent WHERE answered_at_ms <> ?1")                       \
     X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
     X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
                        " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend)")                        \
     X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
-    X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
-                        " WHERE answered_at_ms = ?1"                                              \
-                        " UNION ALL SELECT type, family_id, id FROM outpost_resent")              \
-    X(JOURNAL_LAST_IN_SECOND, "SELECT coalesce(max(answered_at_ms), 0) FROM outpost_journal"      \
-                              " WHERE answered_at_ms >= ?1 AND answered_at_ms < ?1 + 1000")       \
+    X(ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                                 \
+                " WHERE answered_at_ms = ?1"                                                      \
+                " UNION ALL SELECT type, family_id, id FROM outpost_resent"                       \
+                " WHERE answered_at_ms = ?1")                                                     \
+    X(ANSWERED_LAST_IN_SECOND,                                                                    \
+      "SELECT coalesce(max(answered_at_ms), 0) FROM (SELECT answered_at_ms FROM outpost_journal"  \
+      " UNION ALL SELECT answered_at_ms FROM outpost_resent)"                                     \
+      " WHERE answered_at_ms >= ?1 AND answered_at_ms < ?1 + 1000")                               \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
     X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
                  " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \
@@ -254,7 +257,7 @@ struct store {
     sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     struct store_table *tables; /* one per type of the schema */
 
-    bool in_transaction;
+    bool in_transaction, in_read;
     bool full;         /* the connection's synchronous: FULL, else NORMAL */
     bool triggers_off; /* the connection's triggers */
     /* Of the database, while a transaction is open. */
@@ -301,6 +304,9 @@ bool store_fail(struct store *store, enum outpost_code code, const char *format,
 /* The same for what SQLite just reported. */
 bool store_fail_sqlite(struct store *store, const char *doing);
 bool store_ok(const struct store *store);
+/* No failure is noted, and a transaction is open exactly when it was begun: a ROLLBACK that
+ * found no memory is made up for. Asked before every statement. */
+bool store_ready(struct store *store);
 
 STORE_MUST_USE bool store_begin(struct store *store, enum store_durability durability);
 /* The same before there is a state row: of it nothing is read or written. */

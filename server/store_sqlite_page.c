@@ -88,7 +88,7 @@ static int walk_begin(struct sqlite_conn *conn, const struct scope_roles *roles,
     walk->root = sqlite_conn_statement(conn, "SELECT seq FROM record WHERE region_id = ?1"
                                              " AND family_id = ?2 AND type = ?3 AND id = ?2");
     if (walk->statement == NULL || walk->root == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(walk->statement, 1, &page->region_id);
     sqlite_bind_uuid(walk->statement, 2, &page->after.family);
     sqlite_bind_uuid(walk->statement, 3, &page->facility);
@@ -207,7 +207,7 @@ static int read_rows(struct sqlite_conn *conn, const struct scope_roles *roles,
     int code = walk_begin(conn, roles, page, &walk);
 
     if (rows == NULL || code != SQLITE_OK)
-        return code != SQLITE_OK ? code : sqlite3_errcode(conn->db);
+        return code != SQLITE_OK ? code : sqlite_conn_failure(conn);
     rpc_buffer_init(&scratch, RECORD_ENVELOPE_BYTES_MAX);
     code =
         page->part == STORE_OWN && !walk.more ? SQLITE_DONE : add_rows(rows, &walk, &scratch, page);
@@ -248,7 +248,7 @@ static int read_markers(struct sqlite_conn *conn, struct store_page *page)
     int code = SQLITE_DONE;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     page->entered = calloc(page->rows_max, sizeof *page->entered);
     if (page->entered == NULL)
         return SQLITE_NOMEM;

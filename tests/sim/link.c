@@ -208,6 +208,8 @@ void link_collect(struct link *link)
 {
     take_pending(link->host, &link->down);
     take_pending(link->client, &link->up);
+    if (link->host != NULL && link->down.len == 0 && rpc_conn_done(link->host))
+        link_server_gone(link); /* it closes the socket */
 }
 
 static bool carry(struct link *link, struct rpc_buffer *line, rpc_conn *to, size_t len)

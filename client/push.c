@@ -47,7 +47,7 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
     wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
     wire_put_fixed64(item, ITEM_HELD_STAMP, stamp);
     wire_put_uint(item, ITEM_ACKNOWLEDGED_VERSION, (uint64_t)sqlite3_column_int64(entry, 6));
-    wire_put_message(push, PUSH_ITEMS, rpc_buffer_view(item));
+    wire_put_buffer(push, PUSH_ITEMS, item);
     return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
 }
 
@@ -120,7 +120,7 @@ bool push_next(struct store *store, struct push_position *position,
     good = fill_push(store, position, limits, flight, &push);
     flight->len = push.len;
     if (good) {
-        wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
+        wire_put_buffer(message, REQUEST_PUSH, &push);
         good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");
     }
     rpc_buffer_deinit(&push);

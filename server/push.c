@@ -91,10 +91,12 @@ static bool item_fill(struct push_batch *batch, struct push_item *item, struct r
     struct record_mutation parsed;
 
     item->bytes = arena_dup(&batch->arena, mutation);
+    if (item->bytes.len != mutation.len)
+        return false;
     item->id = record_mutation_id(hasher, item->bytes);
     item->parsed = record_mutation_parse(item->bytes, &parsed);
     if (!item->parsed)
-        return mutation.len == 0 || item->bytes.data != NULL;
+        return true;
     item->mutation = arena_alloc(&batch->arena, sizeof parsed);
     if (item->mutation == NULL)
         return false;

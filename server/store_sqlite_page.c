@@ -176,7 +176,7 @@ static void page_add_row(sqlite3_stmt *statement, struct rpc_buffer *scratch,
     row->stamp = sqlite_column_u64(statement, 5);
     row->seq = sqlite_column_u64(statement, 6);
     row->offset = page->encoded.len;
-    wire_put_message(&page->encoded, PULL_RECORDS, rpc_buffer_view(scratch));
+    wire_put_buffer(&page->encoded, PULL_RECORDS, scratch);
     row->len = page->encoded.len - row->offset;
 }
 
@@ -212,7 +212,7 @@ static int read_rows(struct sqlite_conn *conn, const struct scope_roles *roles,
     code =
         page->part == STORE_OWN && !walk.more ? SQLITE_DONE : add_rows(rows, &walk, &scratch, page);
     page->at_end = code == SQLITE_DONE;
-    bool no_memory = page->encoded.failed || scratch.failed;
+    bool no_memory = page->encoded.failed;
     rpc_buffer_deinit(&scratch);
     sqlite3_reset(rows);
     sqlite3_reset(walk.statement);

@@ -43,13 +43,14 @@ static uint64_t count_unanswered(const struct fleet *fleet)
     return count;
 }
 
-static void settle(struct run *run)
+/* False: some device has no end. */
+static bool settle(struct run *run)
 {
     struct fleet *fleet = &run->fleet;
-    bool all = true;
 
     for (size_t i = 0; i < fleet->device_count; i++)
         device_stop_following(&fleet->devices[i]);
+    bool all = run_rest(run);
     for (int i = 0; i < SETTLE_ROUNDS && all && count_unanswered(fleet) > 0; i++)
         all = run_round(run, has_work);
     run->check.unanswered = count_unanswered(fleet);
@@ -57,6 +58,7 @@ static void settle(struct run *run)
         for (const struct mutation *mutation = fleet->devices[i].outbox.first; mutation != NULL;
              mutation = mutation->next)
             ledger_note_unanswered(mutation);
+    return all;
 }
 
 /* ---- Digests ----------------------------------------------------------------------------- */
@@ -130,9 +132,9 @@ void check_run(struct run *run)
 
     if (all) {
         run_say(run, "checking: every device syncs to its end");
-        settle(run);
+        all = settle(run);
         call_before_check(run);
-        all = run_round(run, is_everyone);
+        all = all && run_round(run, is_everyone);
     }
     if (all) {
         for (size_t i = 0; i < fleet->region_count; i++)

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "figures.h"
 
+enum {
+    /* With fewer, what they take comes out of memory that the server has already. */
+    FOLLOWERS_TELLING = 1000,
+};
+
 static double ms_of(const struct histogram *histogram, double share)
 {
     return (double)histogram_quantile(histogram, share) / 1e3;
@@ -37,7 +42,7 @@ void figures_of(const struct run *run, struct figure figures_out[FIGURES_COUNT])
          syncs > 0 ? (end->cpu_s - start->cpu_s) * 1e3 / syncs : 0},
         {"server_peak_mb", "MB", false, 4, local, (double)end->peak_bytes / 1e6},
         {"bytes_per_sync", "B", false, 50, syncs > 0, syncs > 0 ? (sent + received) / syncs : 0},
-        {"server_kb_per_follower", "kB", false, 2, local && setup->followers > 0,
+        {"server_kb_per_follower", "kB", false, 2, local && setup->followers >= FOLLOWERS_TELLING,
          setup->followers > 0 ? follower_bytes / 1e3 / setup->followers : 0},
     };
 

@@ -17,6 +17,8 @@ enum {
     FLEET_FACILITIES_MAX = 64, /* of one region */
     FLEET_DEVICES_MAX = 100000,
     DEVICE_TOKEN_BYTES_MAX = 64,
+    /* Families that enter a device's scope between two CaughtUps and are told apart. */
+    DEVICE_ENTERED_MAX = 8,
 };
 
 struct region {
@@ -66,6 +68,8 @@ struct device {
     bool accepts_zstd;
     uint32_t push_items;
     struct replica replica;
+    struct record_uuid entered[DEVICE_ENTERED_MAX]; /* since the last CaughtUp */
+    unsigned entered_count;                         /* all of them */
     struct outbox outbox;
 
     enum device_state state;

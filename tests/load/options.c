@@ -33,7 +33,7 @@ static const struct {
     {"regions", "N", "sync regions (10)"},
     {"facilities", "N", "facilities in each (3)"},
     {"region-skew", "S", "sizes of regions follow 1/rank^S (0.8; idle: 0, all the same)"},
-    {"records", "N", "the data set before the run, a patient to 4 readings (20000)"},
+    {"records", "N", "the data set before the run, a patient to 4 readings (20000; idle: 5000)"},
     {"followers", "PERCENT", "devices that stay connected and follow (10; idle: 100)"},
     {"links", "LIST", "shares of networks, by name or KBIT:RTT_MS[:CUT_PERCENT] (lan=100)"},
     {"versions", "LIST", "shares of app versions, by schema revision (this one's)"},
@@ -80,7 +80,7 @@ struct parsing {
     char *error;
     size_t size;
     bool rate_given, peak_given, seconds_given, devices_given, skew_given, followers_given,
-        works_given;
+        records_given, works_given;
 };
 
 static bool wrong(struct parsing *parsing, const char *name, const char *what)
@@ -326,6 +326,7 @@ static bool take_value(struct parsing *parsing, const char *name, const char *te
         return take_number(parsing, name, text, 0, 86400, &options->drain_seconds);
     if (!take_number(parsing, name, text, 0, 1e9, &value))
         return false;
+    parsing->records_given = parsing->records_given || strcmp(name, "records") == 0;
     if (strcmp(name, "seed") == 0)
         options->seed = (uint64_t)value;
     else if (strcmp(name, "records") == 0)
@@ -374,6 +375,7 @@ static void finish(struct parsing *parsing)
         profile->rate = parsing->rate_given ? profile->rate : 1;
         options->devices = parsing->devices_given ? options->devices : 10000;
         options->region_skew = parsing->skew_given ? options->region_skew : 0;
+        options->records = parsing->records_given ? options->records : 5000;
         options->followers = parsing->followers_given ? options->followers : 1;
         if (!parsing->works_given) {
             memset(options->works, 0, sizeof options->works);

@@ -45,10 +45,41 @@ static void on_tick(uv_timer_t *timer)
     fleet_wake_sleepers(&run->fleet);
 }
 
+/* Runs the loop while more says yes and some device comes to its end now and then. */
+static void run_while(struct run *run, bool (*more)(struct run *run))
+{
+    uv_timer_t tick;
+
+    run->progress_us = fleet_now_us();
+    uv_timer_init(run->fleet.loop, &tick);
+    tick.data = run;
+    uv_timer_start(&tick, on_tick, TICK_MS, TICK_MS);
+    while (more(run) && fleet_now_us() - run->progress_us < RUN_PATIENCE_MS * INT64_C(1000))
+        uv_run(run->fleet.loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&tick, NULL);
+    uv_run(run->fleet.loop, UV_RUN_NOWAIT);
+}
+
+static bool is_busy(struct run *run)
+{
+    return run->fleet.open_syncs > 0;
+}
+
+bool run_rest(struct run *run)
+{
+    run_while(run, is_busy);
+    return !is_busy(run);
+}
+
+static bool is_round_open(struct run *run)
+{
+    start_more(run);
+    return run->awaited_count > 0;
+}
+
 bool run_round(struct run *run, bool (*wanted)(const struct device *device))
 {
     struct fleet *fleet = &run->fleet;
-    uv_timer_t tick;
 
     run->awaited = calloc(fleet->device_count, 1);
     if (run->awaited == NULL)
@@ -57,19 +88,8 @@ bool run_round(struct run *run, bool (*wanted)(const struct device *device))
     run->next = 0;
     for (size_t i = 0; i < fleet->device_count; i++)
         run->awaited_count += run->awaited[i] = wanted(&fleet->devices[i]);
-    run->progress_us = fleet_now_us();
-    uv_timer_init(fleet->loop, &tick);
-    tick.data = run;
-    uv_timer_start(&tick, on_tick, TICK_MS, TICK_MS);
-    while (run->awaited_count > 0 &&
-           fleet_now_us() - run->progress_us < RUN_PATIENCE_MS * INT64_C(1000)) {
-        start_more(run);
-        uv_run(fleet->loop, UV_RUN_ONCE);
-    }
-    uv_close((uv_handle_t *)&tick, NULL);
-    uv_run(fleet->loop, UV_RUN_NOWAIT);
-    bool all = run->awaited_count == 0;
+    run_while(run, is_round_open);
     free(run->awaited);
     run->awaited = NULL;
-    return all;
+    return run->awaited_count == 0;
 }

@@ -68,6 +68,8 @@ bool check_holds(const struct run *run);
 /* Has every device for which wanted says yes sync, RUN_QUIET_SYNCS at once, until all are
  * caught up. False: some could not. */
 bool run_round(struct run *run, bool (*wanted)(const struct device *device));
+/* Waits until no call is open, so that a round's syncs begin in it. False: some stay open. */
+bool run_rest(struct run *run);
 /* fleet.on_synced; context is the run. */
 void run_on_synced(void *run, struct device *device, bool caught_up);
 

@@ -126,6 +126,17 @@ static void keep(struct rpc_buffer *kept, struct rpc_bytes bytes)
     rpc_buffer_append_bytes(kept, bytes);
 }
 
+/* What came along with a family that moved here was written long ago, and is no news. */
+static bool has_entered(const struct device *device, const struct record_uuid *family)
+{
+    if (device->entered_count > DEVICE_ENTERED_MAX)
+        return true;
+    for (unsigned i = 0; i < device->entered_count; i++)
+        if (record_uuid_compare(&device->entered[i], family) == 0)
+            return true;
+    return false;
+}
+
 /* Somebody else's edit can be read here now. */
 static void note_freshness(struct device *device, struct pool_version *version)
 {
@@ -133,7 +144,8 @@ static void note_freshness(struct device *device, struct pool_version *version)
     bool follows = device->state == DEVICE_FOLLOWING;
 
     if (version->written_us < 0 || version->author == device->number || device->first_sync ||
-        !measure->running)
+        device->snapshot_due || !measure->running ||
+        has_entered(device, &version->entity->key.family))
         return;
     uint64_t us = (uint64_t)(fleet_now_us() - version->written_us);
     measure_freshness(measure, follows, us);
@@ -162,10 +174,14 @@ static void take_marker(struct device *device, struct rpc_bytes bytes)
     struct wire_field field;
     struct record_uuid family;
 
+    if (wire_find(bytes, MARKER_FAMILY_ID, &field) != WIRE_FIELD ||
+        !record_uuid_from_bytes(field.bytes, &family))
+        return;
     /* Entered or left: either way what is held of it goes; what entered follows whole. */
-    if (wire_find(bytes, MARKER_FAMILY_ID, &field) == WIRE_FIELD &&
-        record_uuid_from_bytes(field.bytes, &family))
-        replica_drop_family(&device->replica, &device->fleet->pool, &family);
+    replica_drop_family(&device->replica, &device->fleet->pool, &family);
+    if (device->entered_count < DEVICE_ENTERED_MAX)
+        device->entered[device->entered_count] = family;
+    device->entered_count++;
 }
 
 static enum replica_class class_of_region(struct rpc_bytes id)
@@ -317,6 +333,7 @@ static bool take_caught_up(struct device *device, struct rpc_bytes caught_up)
     struct wire_field field;
 
     device->agreed = true;
+    device->entered_count = 0;
     while (wire_read(&reader, &field) == WIRE_FIELD)
         if (field.number == CAUGHT_UP_CURSOR) {
             keep(&device->cursor, field.bytes);

@@ -118,9 +118,13 @@ static void check_ledger(struct run *run)
 /* Somebody's chance to do harm, or to look, while the server is at rest. */
 static void call_before_check(struct run *run)
 {
+    char pid[24];
+
     if (run->options->before_check == NULL)
         return;
+    snprintf(pid, sizeof pid, "%ld", (long)run->server.pid);
     setenv("OUTPOST_DATA", run->server.data, 1);
+    setenv("OUTPOST_PID", pid, 1);
     if (system(run->options->before_check) != 0)
         run_say(run, "--before-check failed");
 }

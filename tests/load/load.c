@@ -106,24 +106,31 @@ static void on_tick(uv_timer_t *timer)
     struct load *load = timer->data;
 
     fleet_wake_sleepers(&load->run->fleet);
-    if (fleet_now_us() >= load->end_us)
-        load->over = true;
+    if (fleet_now_us() >= load->end_us && !load->more)
+        load->over = true; /* every arrival has begun */
+}
+
+static void end_second(struct load *load)
+{
+    struct run *run = load->run;
+    struct measure *measure = run->fleet.measure;
+    struct process_sample server = server_sample(run), own = own_sample();
+
+    const struct measure_second last =
+        measure_tick(measure, &run->fleet.dialer.bytes, &server, &own, run->fleet.open_syncs);
+    run_say(run,
+            "%4zu s  %5u arrivals  %5u syncs  p50 %7.1f ms  p99 %8.1f ms  %4u open  %u errors  "
+            "server %.2f cores",
+            measure->second_count, last.arrivals, last.syncs, (double)last.p50_us / 1e3,
+            (double)last.p99_us / 1e3, last.open, last.errors, last.server_cpu);
 }
 
 static void on_second(uv_timer_t *timer)
 {
     struct load *load = timer->data;
     struct run *run = load->run;
-    struct measure *measure = run->fleet.measure;
-    struct process_sample server = server_sample(run), own = own_sample();
 
-    measure_tick(measure, &run->fleet.dialer.bytes, &server, &own, run->fleet.open_syncs);
-    const struct measure_second *last = &measure->seconds[measure->second_count - 1];
-    run_say(run,
-            "%4zu s  %5u arrivals  %5u syncs  p50 %7.1f ms  p99 %8.1f ms  %4u open  %u errors  "
-            "server %.2f cores",
-            measure->second_count, last->arrivals, last->syncs, (double)last->p50_us / 1e3,
-            (double)last->p99_us / 1e3, last->open, last->errors, last->server_cpu);
+    end_second(load);
     if (run->options->spawn && !server_runs(&run->server)) {
         run->check.ended_early = true;
         load->over = true;
@@ -154,7 +161,7 @@ static void watch_idle(struct run *run)
     int64_t until_us = fleet_now_us() + IDLE_SAMPLE_MS * INT64_C(1000);
     uv_timer_t timer;
 
-    if (run->setup.followers == 0 || !before.known)
+    if (run->options->profile.kind != PROFILE_IDLE || !before.known)
         return;
     uv_timer_init(run->fleet.loop, &timer);
     uv_timer_start(&timer, on_nothing, TICK_MS, TICK_MS);
@@ -233,6 +240,7 @@ void load_run(struct run *run)
     run->server_end = server_sample(run);
     run->own_end = own_sample();
     drain(&load);
+    end_second(&load);
     measure->unfinished = fleet_unfinished(&run->fleet);
     measure->running = run->loading = false;
     stop_timers(&load);

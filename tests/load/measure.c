@@ -54,11 +54,11 @@ static struct measure_second *next_second(struct measure *measure)
     return &measure->seconds[measure->second_count++];
 }
 
-void measure_tick(struct measure *measure, const struct rpc_conn_bytes *bytes,
-                  const struct process_sample *server, const struct process_sample *own,
-                  uint32_t open)
+struct measure_second measure_tick(struct measure *measure, const struct rpc_conn_bytes *bytes,
+                                   const struct process_sample *server,
+                                   const struct process_sample *own, uint32_t open)
 {
-    struct measure_second *second = next_second(measure);
+    struct measure_second *place = next_second(measure);
     struct measure_second *now = &measure->now;
 
     now->open = open;
@@ -72,14 +72,16 @@ void measure_tick(struct measure *measure, const struct rpc_conn_bytes *bytes,
     now->own_cpu = process_cores(&measure->own_before, own);
     now->server_bytes = server->resident_bytes;
     now->own_bytes = own->resident_bytes;
-    if (second != NULL)
-        *second = *now;
+    const struct measure_second ended = *now;
+    if (place != NULL)
+        *place = ended;
     *now = (struct measure_second){0};
     histogram_clear(&measure->now_latency);
     histogram_clear(&measure->now_freshness);
     measure->bytes_before = *bytes;
     measure->server_before = *server;
     measure->own_before = *own;
+    return ended;
 }
 
 uint64_t measure_error_count(const struct measure *measure)

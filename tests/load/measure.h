@@ -75,10 +75,10 @@ void measure_arrival(struct measure *measure, enum work work, size_t link, size_
 void measure_freshness(struct measure *measure, bool followed, uint64_t us);
 void measure_error(struct measure *measure, enum rpc_code code, size_t link, size_t version);
 
-/* A second is over: what came in it goes to the series. */
-void measure_tick(struct measure *measure, const struct rpc_conn_bytes *bytes,
-                  const struct process_sample *server, const struct process_sample *own,
-                  uint32_t open);
+/* A second is over: what came in it goes to the series, and is told. */
+struct measure_second measure_tick(struct measure *measure, const struct rpc_conn_bytes *bytes,
+                                   const struct process_sample *server,
+                                   const struct process_sample *own, uint32_t open);
 
 uint64_t measure_error_count(const struct measure *measure);
 

@@ -43,6 +43,8 @@ static void on_tick(uv_timer_t *timer)
     struct run *run = timer->data;
 
     fleet_wake_sleepers(&run->fleet);
+    if (run->options->spawn && !server_runs(&run->server))
+        run->check.ended_early = true;
 }
 
 /* Runs the loop while more says yes and some device comes to its end now and then. */
@@ -54,7 +56,8 @@ static void run_while(struct run *run, bool (*more)(struct run *run))
     uv_timer_init(run->fleet.loop, &tick);
     tick.data = run;
     uv_timer_start(&tick, on_tick, TICK_MS, TICK_MS);
-    while (more(run) && fleet_now_us() - run->progress_us < RUN_PATIENCE_MS * INT64_C(1000))
+    while (more(run) && !run->check.ended_early &&
+           fleet_now_us() - run->progress_us < RUN_PATIENCE_MS * INT64_C(1000))
         uv_run(run->fleet.loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&tick, NULL);
     uv_run(run->fleet.loop, UV_RUN_NOWAIT);

@@ -48,6 +48,7 @@ static bool settle(struct run *run)
 {
     struct fleet *fleet = &run->fleet;
 
+    fleet->shaped = false;
     for (size_t i = 0; i < fleet->device_count; i++)
         device_stop_following(&fleet->devices[i]);
     bool all = run_rest(run);

@@ -132,7 +132,9 @@ static void hang_up(struct device *device)
 
 static bool connect_device(struct device *device)
 {
-    const struct link_quality *quality = &device->fleet->links[device->link];
+    static const struct link_quality near = {.name = "near"};
+    const struct fleet *fleet = device->fleet;
+    const struct link_quality *quality = fleet->shaped ? &fleet->links[device->link] : &near;
     struct connection_options options = {
         .tls = device->tls, .quality = quality, .on_gone = on_gone, .context = device};
 
@@ -140,7 +142,7 @@ static bool connect_device(struct device *device)
         hang_up(device); /* the server goes away */
     if (device->connection != NULL)
         return true;
-    if (device->fleet->measure->running && draw_chance(&device->draw, quality->cut))
+    if (fleet->measure->running && draw_chance(&device->draw, quality->cut))
         options.cut_after = CUT_BYTES_MIN + draw_below(&device->draw, CUT_BYTES_SPAN);
     device->connection = connection_open(&device->fleet->dialer, &options);
     return device->connection != NULL;

@@ -97,6 +97,7 @@ struct fleet {
     struct measure *measure;
     uint64_t seed;
     bool keep_connections;
+    bool shaped; /* devices use their own networks; else all are near */
 
     struct region *regions;
     size_t region_count;

@@ -217,8 +217,10 @@ int main(int argc, char **argv)
             print_schedule(&options);
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
     }
-    if (!read_baseline(&options, &baseline))
+    if (!read_baseline(&options, &baseline)) {
+        json_decref(baseline);
         return EX_USAGE;
+    }
     signal(SIGPIPE, SIG_IGN);
     raise_descriptors();
     uv_loop_init(&loop);

@@ -32,29 +32,46 @@ static void encode(const struct pool_entity *entity, const struct pool_version *
     record_mutation_encode(&mutation, scratch);
 }
 
-/* The record as the edit leaves it: the base's fields, the named ones replaced. */
-static struct pool_version *expect(struct pool *pool, struct pool_entity *entity,
-                                   const struct pool_version *base, const struct made_body *made)
+/* The record as the edit leaves it: what it was made on, the named fields replaced. */
+static struct pool_version *edited(struct pool *pool, struct pool_entity *entity,
+                                   const struct pool_version *on, const uint32_t *fields,
+                                   size_t field_count, struct rpc_bytes values)
 {
     struct record_body body = {0}, edit;
     struct rpc_buffer encoded;
 
     rpc_buffer_init(&encoded, RECORD_BODY_BYTES_MAX);
-    if ((base != NULL && !record_body_parse(pool_body(base), &body)) ||
-        !record_body_parse(rpc_buffer_view(&made->body), &edit))
-        abort(); /* both were made or read by us */
-    for (size_t i = 0; i < made->field_count; i++) {
-        const struct wire_field *field = record_body_find(&edit, made->fields[i]);
+    if ((on != NULL && !record_body_parse(pool_body(on), &body)) ||
+        !record_body_parse(values, &edit))
+        abort(); /* the one was taken, the other made */
+    for (size_t i = 0; i < field_count; i++) {
+        const struct wire_field *field = record_body_find(&edit, fields[i]);
         if (field != NULL)
             (void)record_body_set(&body, field); /* far from RECORD_FIELDS_MAX */
         else
-            record_body_remove(&body, made->fields[i]);
+            record_body_remove(&body, fields[i]);
     }
     record_body_encode(&body, &encoded);
-    struct pool_version *expected = pool_hold(pool, entity, base != NULL ? base->number + 1 : 1,
-                                              false, rpc_buffer_view(&encoded));
+    struct pool_version *made =
+        pool_hold(pool, entity, on != NULL ? on->number + 1 : 1, false, rpc_buffer_view(&encoded));
     rpc_buffer_deinit(&encoded);
-    return expected;
+    return made;
+}
+
+struct pool_version *outbox_applied(struct pool *pool, const struct mutation *mutation,
+                                    const struct pool_version *held)
+{
+    struct record_mutation edit;
+
+    if (!record_mutation_parse(rpc_bytes_view(mutation->bytes, mutation->len), &edit))
+        abort(); /* it was encoded here */
+    struct pool_version *now =
+        edited(pool, mutation->entity, held, edit.fields, edit.field_count, edit.body);
+    if (now->written_us < 0) {
+        now->written_us = mutation->written_us;
+        now->author = mutation->expected->author;
+    }
+    return now;
 }
 
 struct mutation *outbox_add(struct outbox *outbox, struct pool *pool, struct pool_entity *entity,
@@ -67,7 +84,8 @@ struct mutation *outbox_add(struct outbox *outbox, struct pool *pool, struct poo
         abort();
     *mutation = (struct mutation){
         .entity = entity,
-        .expected = expect(pool, entity, base, made),
+        .expected = edited(pool, entity, base, made->fields, made->field_count,
+                           rpc_buffer_view(&made->body)),
         .written_us = -1,
         .len = (uint32_t)scratch->len,
     };

@@ -54,6 +54,11 @@ bool outbox_next_push(struct outbox *outbox, uint32_t items,
 
 /* The mutation that the next answer is about; NULL: none was sent. */
 struct mutation *outbox_answered(struct outbox *outbox);
+/* The record after the answer `applied` (R7): what the device holds now, with the edit's
+ * fields. Not always what was expected: the device may have pulled a newer one since. The
+ * caller releases it. */
+struct pool_version *outbox_applied(struct pool *pool, const struct mutation *mutation,
+                                    const struct pool_version *held);
 /* It is answered for good and goes, or stays to be sent by the next call. */
 void outbox_done(struct outbox *outbox, struct pool *pool);
 void outbox_keep(struct outbox *outbox);

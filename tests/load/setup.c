@@ -380,6 +380,7 @@ static struct rpc_status start_followers(struct run *run)
     struct fleet *fleet = &run->fleet;
     double due = 0;
 
+    fleet->shaped = true;
     for (size_t i = 0; i < fleet->device_count; i++) {
         due += run->options->followers;
         fleet->devices[i].follows = due >= 1;

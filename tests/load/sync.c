@@ -209,7 +209,7 @@ static bool take_pull(struct device *device, struct rpc_bytes pull)
             if (!take_record(device, field.bytes))
                 return false;
             measure->pulled += measure->running;
-            measure->now.records++;
+            measure->now.records += measure->running;
         } else if (field.number == PULL_CURSOR) {
             keep(&device->cursor, field.bytes);
         }
@@ -235,8 +235,8 @@ static bool take_answer(struct device *device, struct rpc_bytes bytes)
     if (mutation == NULL || status > LEDGER_RETRY)
         return false;
     if (status == LEDGER_APPLIED) {
-        now = mutation->expected;
-        now->holders++;
+        now = outbox_applied(&fleet->pool, mutation,
+                             replica_find(&device->replica, mutation->entity));
         replica_put(&device->replica, &fleet->pool, now);
     } else if (wire_find(bytes, ANSWER_RECORD, &field) == WIRE_FIELD) {
         if (!take_record(device, field.bytes))

@@ -4,5 +4,6 @@
 outpost_unit_test(load_histogram load_harness)
 outpost_unit_test(load_ledger load_harness)
 outpost_unit_test(load_link load_harness)
+outpost_unit_test(load_outbox load_harness)
 outpost_unit_test(load_replica load_harness)
 outpost_unit_test(load_schedule load_harness)

@@ -2,7 +2,7 @@
  *
  * What one virtual device holds of the server's records: a hash table of pointers into
  * the pool, and per scope class the number and the digest of the living (R24), always
- * up to date. Ten to sixteen bytes a record.
+ * up to date. Ten to eighteen bytes a record.
  */
 #ifndef OUTPOST_LOAD_REPLICA_H
 #define OUTPOST_LOAD_REPLICA_H

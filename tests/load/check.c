@@ -135,6 +135,8 @@ void check_run(struct run *run)
     struct fleet *fleet = &run->fleet;
     bool all = !run->check.ended_early;
 
+    run->interrupts_before = fleet->interrupts;
+
     if (all) {
         run_say(run, "checking: every device syncs to its end");
         all = settle(run);

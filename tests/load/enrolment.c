@@ -210,8 +210,11 @@ struct rpc_status enrolment_run(struct fleet *fleet, struct rpc_bytes ca_pem,
     else
         start_calls(&enrolment);
     while (enrolment.done < enrolment.started ||
-           (rpc_ok(&enrolment.status) && enrolment.done < enrolment.count))
+           (rpc_ok(&enrolment.status) && enrolment.done < enrolment.count)) {
         uv_run(fleet->loop, UV_RUN_ONCE);
+        if (fleet->interrupts > 0)
+            fault(&enrolment, rpc_status_make(RPC_CANCELLED, "interrupted"));
+    }
     if (enrolment.connection != NULL)
         connection_close(enrolment.connection);
     uv_run(fleet->loop, UV_RUN_NOWAIT);

@@ -109,6 +109,7 @@ struct fleet {
     size_t version_count;
 
     struct device *sleeping;
+    unsigned interrupts; /* SIGINT, SIGTERM: the phase that runs ends */
     uint32_t open_syncs; /* devices in DEVICE_SYNCING or DEVICE_ENDING */
     struct rpc_buffer scratch, message;
 

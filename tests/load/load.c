@@ -10,7 +10,6 @@
 #include "device.h"
 #include "work.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -29,7 +28,6 @@ struct load {
     bool more; /* next is one */
     bool over; /* no arrival begins any more */
     uv_timer_t arrivals, tick, second;
-    uv_signal_t interrupt;
 };
 
 static struct process_sample server_sample(const struct run *run)
@@ -108,6 +106,8 @@ static void on_tick(uv_timer_t *timer)
     fleet_wake_sleepers(&load->run->fleet);
     if (fleet_now_us() >= load->end_us && !load->more)
         load->over = true; /* every arrival has begun */
+    if (load->run->fleet.interrupts > load->run->interrupts_before)
+        load->over = load->run->interrupted = true;
 }
 
 static void end_second(struct load *load)
@@ -135,15 +135,6 @@ static void on_second(uv_timer_t *timer)
         run->check.ended_early = true;
         load->over = true;
     }
-}
-
-static void on_interrupt(uv_signal_t *signal, int number)
-{
-    struct load *load = signal->data;
-
-    (void)number;
-    load->over = true;
-    load->run->interrupted = true;
 }
 
 /* ---- The phases ---------------------------------------------------------------------------- */
@@ -180,11 +171,9 @@ static void start_timers(struct load *load)
     uv_timer_init(loop, &load->arrivals);
     uv_timer_init(loop, &load->tick);
     uv_timer_init(loop, &load->second);
-    uv_signal_init(loop, &load->interrupt);
-    load->arrivals.data = load->tick.data = load->second.data = load->interrupt.data = load;
+    load->arrivals.data = load->tick.data = load->second.data = load;
     uv_timer_start(&load->tick, on_tick, TICK_MS, TICK_MS);
     uv_timer_start(&load->second, on_second, SECOND_MS, SECOND_MS);
-    uv_signal_start(&load->interrupt, on_interrupt, SIGINT);
 }
 
 static void stop_timers(struct load *load)
@@ -192,7 +181,6 @@ static void stop_timers(struct load *load)
     uv_close((uv_handle_t *)&load->arrivals, NULL);
     uv_close((uv_handle_t *)&load->tick, NULL);
     uv_close((uv_handle_t *)&load->second, NULL);
-    uv_close((uv_handle_t *)&load->interrupt, NULL);
     uv_run(load->run->fleet.loop, UV_RUN_NOWAIT);
 }
 
@@ -202,8 +190,9 @@ static void drain(struct load *load)
     struct run *run = load->run;
     int64_t until_us = fleet_now_us() + (int64_t)(run->options->drain_seconds * 1e6);
 
+    run->interrupts_before = run->fleet.interrupts;
     while (fleet_unfinished(&run->fleet) > 0 && fleet_now_us() < until_us &&
-           !run->check.ended_early)
+           !run->check.ended_early && run->fleet.interrupts == run->interrupts_before)
         uv_run(run->fleet.loop, UV_RUN_ONCE);
 }
 

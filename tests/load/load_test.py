@@ -277,9 +277,30 @@ class CommandLine(LoadTest):
         for word in ("--spawn", "--baseline", "--links", "Exit codes"):
             self.assertIn(word, done.stdout)
 
+    def test_an_interrupted_run_is_checked_and_told(self):
+        process = subprocess.Popen([BIN / "outpost-load", "--spawn", *SMALL[:-1], "--seconds", "3600", "--json",
+                                    self.path("report.json")], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.stdout.close)
+        for line in process.stderr:
+            if re.match(r" *1 s ", line):
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        report = json.loads(pathlib.Path(self.path("report.json")).read_text())
+        self.assertEqual(process.returncode, 0)
+        self.assertTrue(report["interrupted"])
+        self.assertTrue(report["invariants_hold"])
+        self.assertGreater(report["counts"]["arrivals"], 0)
+
     def test_a_server_that_cannot_be_had_is_69(self):
         done = load("--spawn", *SMALL, "--outpostd", self.path("none"), check=69)
         self.assertIn("--outpostd", done.stderr)
+        pathlib.Path(self.path("data")).mkdir()
+        pathlib.Path(self.path("data"), "ca.pem").write_text("somebody's")
+        done = load("--spawn", *SMALL, "--data", self.path("data"), check=69)
+        self.assertRegex(done.stderr, "outpostd init failed: outpostd: .*data")
         pathlib.Path(self.path("ca")).write_text("no certificate")
         pathlib.Path(self.path("codes")).write_text("A\n")
         done = load("--server", "127.0.0.1:1", "--ca", self.path("ca"), "--codes", self.path("codes"), *SMALL,

@@ -18,6 +18,7 @@ enum {
     SCRATCH_BYTES_MAX = RPC_MESSAGE_BYTES_MAX + 1024,
     CA_BYTES_MAX = 64 * 1024,
     CLOSE_TURNS_MAX = 10000,
+    SPARE_DESCRIPTORS = 64,
 };
 
 void run_say(const struct run *run, const char *format, ...)
@@ -34,23 +35,46 @@ void run_say(const struct run *run, const char *format, ...)
 
 /* ---- A fleet's life -------------------------------------------------------------------- */
 
-/* A descriptor for each device, and some. */
-static void raise_descriptors(void)
+/* A descriptor for each device, and some; a server of our own inherits the limit. */
+static struct rpc_status raise_descriptors(uint32_t devices)
 {
-    struct rlimit limit;
+    struct rlimit limit = {0};
+    rlim_t needed = devices + SPARE_DESCRIPTORS;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    if (limit.rlim_max < needed || setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return rpc_status_make(RPC_RESOURCE_EXHAUSTED,
+                               "%u devices need %lu descriptors, and the limit is %lu: ulimit -n",
+                               devices, (unsigned long)needed, (unsigned long)limit.rlim_max);
+    return rpc_status_ok();
+}
+
+/* One is the end of the phase that runs: a load that was interrupted is still checked. */
+static void on_interrupt(uv_signal_t *handle, int number)
+{
+    struct fleet *fleet = handle->data;
+
+    (void)number;
+    fleet->interrupts++;
+}
+
+static void listen_for_interrupts(struct fleet *fleet, uv_signal_t handles[2])
+{
+    static const int numbers[] = {SIGINT, SIGTERM};
+
+    for (size_t i = 0; i < 2; i++) {
+        uv_signal_init(fleet->loop, &handles[i]);
+        handles[i].data = fleet;
+        uv_signal_start(&handles[i], on_interrupt, numbers[i]);
     }
 }
 
-static bool open_fleet(struct run *run, uv_loop_t *loop)
+static bool open_fleet(struct run *run)
 {
     const struct options *options = run->options;
     struct fleet *fleet = &run->fleet;
 
-    fleet->loop = loop;
     fleet->seed = options->seed;
     fleet->keep_connections = options->keep_connections;
     fleet->region_count = options->regions;
@@ -157,7 +181,10 @@ static int tell(const struct run *run, const json_t *baseline)
 
 static int run_all(struct run *run, const json_t *baseline)
 {
-    struct rpc_status status = setup_fleet(run);
+    struct rpc_status status = raise_descriptors(run->options->devices);
+
+    if (rpc_ok(&status))
+        status = setup_fleet(run);
 
     if (!rpc_ok(&status)) {
         complain("%s", status.message);
@@ -202,6 +229,7 @@ int main(int argc, char **argv)
 {
     static struct options options;
     static struct run run = {.options = &options};
+    uv_signal_t interrupts[2];
     json_t *baseline = NULL;
     uv_loop_t loop;
     char error[200];
@@ -222,9 +250,10 @@ int main(int argc, char **argv)
         return EX_USAGE;
     }
     signal(SIGPIPE, SIG_IGN);
-    raise_descriptors();
     uv_loop_init(&loop);
-    int code = open_fleet(&run, &loop) ? run_all(&run, baseline) : EX_OSERR;
+    run.fleet.loop = &loop;
+    listen_for_interrupts(&run.fleet, interrupts);
+    int code = open_fleet(&run) ? run_all(&run, baseline) : EX_OSERR;
     close_fleet(&run);
     server_stop(&run.server);
     uv_loop_close(&loop);

@@ -14,7 +14,7 @@ static const struct {
 } table[] = {
     {"spawn", NULL, "start an outpostd of its own, set up for the run"},
     {"outpostd", "FILE", "that outpostd (beside this program)"},
-    {"data", "DIR", "its data folder, which must be new (a temporary one)"},
+    {"data", "DIR", "its data folder, which must be new; its log is DIR.log (a temporary one)"},
     {"store", "URI", "its store, as for outpostd init (SQLite)"},
     {"server", "HOST:PORT", "or aim at this server, with:"},
     {"ca", "FILE", "its CA certificate (DIR/ca.pem there)"},

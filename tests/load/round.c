@@ -57,6 +57,7 @@ static void run_while(struct run *run, bool (*more)(struct run *run))
     tick.data = run;
     uv_timer_start(&tick, on_tick, TICK_MS, TICK_MS);
     while (more(run) && !run->check.ended_early &&
+           run->fleet.interrupts == run->interrupts_before &&
            fleet_now_us() - run->progress_us < RUN_PATIENCE_MS * INT64_C(1000))
         uv_run(run->fleet.loop, UV_RUN_ONCE);
     uv_close((uv_handle_t *)&tick, NULL);

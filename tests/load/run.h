@@ -48,13 +48,14 @@ struct run {
     double load_seconds;
     double idle_server_cores; /* with the followers connected and nobody writing */
     struct process_sample server_start, server_end, own_start, own_end;
-    bool interrupted;
+    bool interrupted; /* the load was, and everything after it was done */
 
     /* The phase that runs. */
     uint8_t *awaited; /* by device: its sync is not done */
     size_t awaited_count;
     size_t next;
-    int64_t progress_us; /* when a sync last came to its end */
+    unsigned interrupts_before; /* the phase began with so many */
+    int64_t progress_us;        /* when a sync last came to its end */
     struct schedule schedule;
     uint32_t closed_open;
     bool loading;

@@ -29,6 +29,7 @@ static struct rpc_status start(const struct server *server, const char *const *w
 {
     const char *line[WORDS_MAX] = {server->program};
     posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
     char log[PATH_MAX + 32];
     size_t count = 1;
     int ends[2];
@@ -44,8 +45,12 @@ static struct rpc_status start(const struct server *server, const char *const *w
     posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
     posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log, O_WRONLY | O_CREAT | O_APPEND,
                                      0600);
+    /* A group of its own: Ctrl-C is for the harness, which then stops the server. */
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
     int error =
-        posix_spawnp(pid_out, server->program, &actions, NULL, (char *const *)line, environ);
+        posix_spawnp(pid_out, server->program, &actions, &attributes, (char *const *)line, environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
     *output_out = error == 0 ? fdopen(ends[0], "r") : NULL;
@@ -54,6 +59,20 @@ static struct rpc_status start(const struct server *server, const char *const *w
     close(ends[0]);
     return rpc_status_make(RPC_UNAVAILABLE, "cannot start %s: name it with --outpostd",
                            server->program);
+}
+
+/* What it said last, which is why it failed. */
+static struct rpc_status failure(const struct server *server, const char *command)
+{
+    char path[PATH_MAX + 32], line[160], last[160] = "it said nothing";
+
+    snprintf(path, sizeof path, "%s.log", server->data);
+    FILE *log = fopen(path, "re");
+    while (log != NULL && fgets(line, sizeof line, log) != NULL)
+        snprintf(last, sizeof last, "%.*s", (int)strcspn(line, "\n"), line);
+    if (log != NULL)
+        fclose(log);
+    return rpc_status_make(RPC_UNAVAILABLE, "outpostd %s failed: %s", command, last);
 }
 
 static struct rpc_status run(const struct server *server, const char *const *words,
@@ -75,8 +94,7 @@ static struct rpc_status run(const struct server *server, const char *const *wor
     while (waitpid(pid, &code, 0) < 0 && errno == EINTR)
         ;
     if (!WIFEXITED(code) || WEXITSTATUS(code) != 0 || output->failed)
-        return rpc_status_make(RPC_UNAVAILABLE, "outpostd %s failed: see %.150s.log", words[0],
-                               server->data);
+        return failure(server, words[0]);
     return status;
 }
 
@@ -121,8 +139,7 @@ struct rpc_status server_start(struct server *server)
     if (!rpc_ok(&status))
         return status;
     if (fscanf(output, "listening on %127s", server->address) != 1)
-        status =
-            rpc_status_make(RPC_UNAVAILABLE, "outpostd serve failed: see %.150s.log", server->data);
+        status = failure(server, "serve");
     fclose(output);
     return status;
 }

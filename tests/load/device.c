@@ -3,6 +3,7 @@
 
 #include "sync.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum {
@@ -11,9 +12,10 @@ enum {
     KEPT_BYTES_MAX = 4096,
     BACK_OFF_FIRST_MS = 500,
     BACK_OFF_DOUBLINGS_MAX = 6,
-    /* A connection that is to break does so within these, handshake and all. */
-    CUT_BYTES_MIN = 1000,
-    CUT_BYTES_SPAN = 30000,
+    /* A connection that is to break does so after so many bytes, handshake and all, times 1
+     * to 64: each doubling as likely, so that small syncs meet it, and large ones midway. */
+    CUT_BYTES_MIN = 500,
+    CUT_DOUBLINGS = 6,
 };
 
 static void begin(struct device *device);
@@ -143,7 +145,8 @@ static bool connect_device(struct device *device)
     if (device->connection != NULL)
         return true;
     if (fleet->measure->running && draw_chance(&device->draw, quality->cut))
-        options.cut_after = CUT_BYTES_MIN + draw_below(&device->draw, CUT_BYTES_SPAN);
+        options.cut_after =
+            (uint64_t)(CUT_BYTES_MIN * exp2(CUT_DOUBLINGS * draw_unit(&device->draw)));
     device->connection = connection_open(&device->fleet->dialer, &options);
     return device->connection != NULL;
 }

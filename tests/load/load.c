@@ -5,9 +5,8 @@
  * charged for everybody who had to wait. Closed model: a fixed number of syncs, each
  * followed by another; it finds the throughput, and hides the waiting.
  */
-#include "load.h"
-
 #include "device.h"
+#include "run.h"
 #include "work.h"
 
 #include <stdio.h>
@@ -78,23 +77,15 @@ static void arrive_closed(struct run *run)
     do
         schedule_draw(&run->schedule, &arrival);
     while (run->fleet.devices[arrival.device].state != DEVICE_IDLE && ++tries < IDLE_TRIES);
-    run->closed_open++;
     arrive(run, &arrival, fleet_now_us());
-}
-
-void load_on_synced(struct run *run, struct device *device)
-{
-    (void)device;
-    if (run->closed_open > 0)
-        run->closed_open--;
 }
 
 static void fill_closed(struct load *load)
 {
-    struct run *run = load->run;
+    const struct measure *measure = load->run->fleet.measure;
 
-    while (!load->over && run->closed_open < run->options->closed)
-        arrive_closed(run);
+    while (!load->over && measure->arrivals - measure->latency.count < load->run->options->closed)
+        arrive_closed(load->run);
 }
 
 /* ---- Time passes ------------------------------------------------------------------------- */
@@ -210,7 +201,7 @@ void load_run(struct run *run)
                                              .devices = (uint32_t)run->fleet.device_count});
     memcpy(run->schedule.options.shares, options->works, sizeof options->works);
     start_timers(&load);
-    run->loading = measure->running = true;
+    measure->running = true;
     run->server_start = measure->server_before = server_sample(run);
     run->own_start = measure->own_before = own_sample();
     measure->bytes_before = run->fleet.dialer.bytes;
@@ -231,6 +222,6 @@ void load_run(struct run *run)
     drain(&load);
     end_second(&load);
     measure->unfinished = fleet_unfinished(&run->fleet);
-    measure->running = run->loading = false;
+    measure->running = false;
     stop_timers(&load);
 }

@@ -79,7 +79,7 @@ class HonestServer(LoadTest):
         for latency in (report["latency"], report["service"]):
             told = [latency[name] for name in ("least_ms", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "greatest_ms")]
             self.assertEqual(told, sorted(told))
-        self.assertLess(report["service"]["mean_ms"], report["latency"]["mean_ms"])
+        self.assertEqual(report["service"]["count"], counts["syncs"])
 
     def test_moves_first_syncs_and_bad_networks(self):
         report, _ = self.run_small("--mix", "move=3,first=2,edit=3,patient=2",
@@ -107,7 +107,7 @@ class HonestServer(LoadTest):
         self.assertTrue(report["invariants_hold"])
         self.assertEqual(report["options"]["model"], "closed")
         self.assertGreater(report["counts"]["syncs"], 0)
-        self.assertLessEqual(max(report["seconds"]["open"]), 4)
+        self.assertEqual(report["latency"]["count"], report["counts"]["arrivals"])
 
     def test_app_versions_mixed(self):
         report, _ = self.run_small("--versions", "1=2,2=1", "--mix", "edit=1,patient=1")

@@ -185,7 +185,6 @@ static int run_all(struct run *run, const json_t *baseline)
 
     if (rpc_ok(&status))
         status = setup_fleet(run);
-
     if (!rpc_ok(&status)) {
         complain("%s", status.message);
         return EX_UNAVAILABLE;

@@ -6,7 +6,6 @@
 #include "run.h"
 
 #include "device.h"
-#include "load.h"
 
 #include <stdlib.h>
 
@@ -27,10 +26,6 @@ void run_on_synced(void *context, struct device *device, bool caught_up)
 {
     struct run *run = context;
 
-    if (run->loading) {
-        load_on_synced(run, device);
-        return;
-    }
     if (!caught_up || run->awaited == NULL || !run->awaited[device->number])
         return;
     run->awaited[device->number] = 0;

@@ -57,8 +57,6 @@ struct run {
     unsigned interrupts_before; /* the phase began with so many */
     int64_t progress_us;        /* when a sync last came to its end */
     struct schedule schedule;
-    uint32_t closed_open;
-    bool loading;
 };
 
 struct rpc_status setup_fleet(struct run *run);

@@ -48,6 +48,7 @@ static void arrive(struct run *run, const struct arrival *arrival, int64_t meant
 
     measure->arrivals++;
     measure->now.arrivals++;
+    histogram_record(&measure->late, (uint64_t)(fleet_now_us() - meant_us));
     if (!work_do(device, arrival->work, arrival->seed, meant_us))
         measure->nothing_to_edit++;
     device_visit(device, meant_us, arrival->work);
@@ -194,6 +195,7 @@ void load_run(struct run *run)
     struct load load = {.run = run};
 
     watch_idle(run);
+    run->busy_before = process_machine_load();
     schedule_init(&run->schedule,
                   &(struct schedule_options){.seed = options->seed,
                                              .profile = &options->profile,
@@ -219,6 +221,7 @@ void load_run(struct run *run)
     run->load_seconds = (double)(fleet_now_us() - load.start_us) / 1e6;
     run->server_end = server_sample(run);
     run->own_end = own_sample();
+    run->busy_after = process_machine_load();
     drain(&load);
     end_second(&load);
     measure->unfinished = fleet_unfinished(&run->fleet);

@@ -80,6 +80,7 @@ class HonestServer(LoadTest):
             told = [latency[name] for name in ("least_ms", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "greatest_ms")]
             self.assertEqual(told, sorted(told))
         self.assertEqual(report["service"]["count"], counts["syncs"])
+        self.assertEqual(report["machine"]["begun_late"]["count"], counts["arrivals"])
 
     def test_moves_first_syncs_and_bad_networks(self):
         report, _ = self.run_small("--mix", "move=3,first=2,edit=3,patient=2",

@@ -52,6 +52,7 @@ struct measure {
     uint64_t digests_compared, digests_differ, resets;
     char first_difference[160];
     struct histogram latency, works[WORK_COUNT];
+    struct histogram late;             /* by how much this process began arrivals too late */
     struct histogram service;          /* from the call's start */
     struct histogram followed, polled; /* freshness: by followers, at the next sync */
     struct histogram reach;            /* until the last follower of the region had it */

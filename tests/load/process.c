@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -60,6 +61,13 @@ struct process_sample process_sample(pid_t pid, int64_t now_us)
 
     sample.known = pid > 0 && read_cpu(pid, &sample.cpu_s) && read_memory(pid, &sample);
     return sample;
+}
+
+double process_machine_load(void)
+{
+    double load = 0;
+
+    return getloadavg(&load, 1) == 1 ? load : 0;
 }
 
 double process_cores(const struct process_sample *from, const struct process_sample *to)

@@ -20,6 +20,9 @@ struct process_sample {
 /* pid 0: not known, and all zeros. */
 struct process_sample process_sample(pid_t pid, int64_t now_us);
 
+/* How many processes of this machine ran or wanted to, on average over the last minute. */
+double process_machine_load(void);
+
 /* Cores used between two samples; 0 when either is not known. */
 double process_cores(const struct process_sample *from, const struct process_sample *to);
 

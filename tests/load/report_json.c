@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "report.h"
 
+#include <unistd.h>
+
 static json_t *real(double value)
 {
     return json_real(value);
@@ -73,6 +75,18 @@ static json_t *options_json(const struct run *run)
     for (int work = 0; work < WORK_COUNT; work++)
         json_object_set_new(mix, work_name((enum work)work), real(options->works[work]));
     json_object_set_new(made, "mix", mix);
+    return made;
+}
+
+/* Whether the figures are the server's, or this machine's and this process's. */
+static json_t *machine_json(const struct run *run)
+{
+    json_t *made = json_object();
+
+    json_object_set_new(made, "cores", count((uint64_t)sysconf(_SC_NPROCESSORS_ONLN)));
+    json_object_set_new(made, "load_average_before", real(run->busy_before));
+    json_object_set_new(made, "load_average_after", real(run->busy_after));
+    json_object_set_new(made, "begun_late", latency(&run->fleet.measure->late));
     return made;
 }
 
@@ -263,6 +277,7 @@ json_t *report_json(const struct run *run)
     json_object_set_new(made, "load_seconds", real(run->load_seconds));
     json_object_set_new(made, "options", options_json(run));
     json_object_set_new(made, "setup", setup_json(run));
+    json_object_set_new(made, "machine", machine_json(run));
     json_object_set_new(made, "figures", figures_json(run));
     json_object_set_new(made, "counts", counts_json(measure));
     json_object_set_new(made, "latency", latency(&measure->latency));

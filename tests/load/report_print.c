@@ -50,6 +50,7 @@ static void print_invariants(const json_t *invariants, FILE *out)
 void report_print(const json_t *report, FILE *out)
 {
     const json_t *freshness = json_object_get(report, "freshness");
+    const json_t *machine = json_object_get(report, "machine");
     const char *work;
     json_t *latency;
 
@@ -59,11 +60,14 @@ void report_print(const json_t *report, FILE *out)
     print_latency(json_object_get(report, "service"), "latency from the call", out);
     json_object_foreach(json_object_get(report, "works"), work, latency)
         print_latency(latency, work, out);
+    print_latency(json_object_get(machine, "begun_late"), "begun late, by the harness", out);
     print_latency(json_object_get(freshness, "followers"), "fresh for followers", out);
     print_latency(json_object_get(freshness, "next_sync"), "fresh at the next sync", out);
     print_latency(json_object_get(freshness, "reach"), "until the last follower has it", out);
     fprintf(out, "\n");
     print_figures(json_object_get(report, "figures"), out);
+    fprintf(out, "  %-34s %9.2f\n", "load average, this machine",
+            number_at(machine, "load_average_after"));
     print_counts(json_object_get(report, "counts"), out);
     fprintf(out, "\n");
     print_invariants(json_object_get(report, "invariants"), out);

@@ -46,7 +46,8 @@ struct run {
     struct setup_figures setup;
     struct check_result check;
     double load_seconds;
-    double idle_server_cores; /* with the followers connected and nobody writing */
+    double idle_server_cores;       /* with the followers connected and nobody writing */
+    double busy_before, busy_after; /* the machine's load average */
     struct process_sample server_start, server_end, own_start, own_end;
     bool interrupted; /* the load was, and everything after it was done */
 

@@ -28,7 +28,8 @@ void measure_arrival(struct measure *measure, enum work work, size_t link, size_
 void measure_freshness(struct measure *measure, bool followed, uint64_t us)
 {
     histogram_record(followed ? &measure->followed : &measure->polled, us);
-    histogram_record(&measure->now_freshness, us);
+    if (followed)
+        histogram_record(&measure->now_freshness, us);
 }
 
 void measure_error(struct measure *measure, enum rpc_code code, size_t link, size_t version)

@@ -32,7 +32,7 @@ struct measure_second {
     uint32_t arrivals, syncs, errors;
     uint32_t open;                        /* syncs under way at its end */
     uint64_t p50_us, p99_us, greatest_us; /* of the arrivals that were done in it */
-    uint64_t freshness_p99_us;
+    uint64_t freshness_p99_us;            /* for followers */
     uint64_t bytes_sent, bytes_received;
     uint64_t records;
     double server_cpu, own_cpu;       /* cores */

@@ -217,13 +217,30 @@ static uint32_t h2_error_of(const rpc_conn *conn, ssize_t error)
     return is_flood(error) ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
 }
 
+/* Counts what nghttp2 may drop; whether there is DATA that comes too late. */
+static bool watch_frames(rpc_conn *conn, struct rpc_bytes plain)
+{
+    struct frame_head head;
+    bool late = false;
+
+    while (frame_watch_next(&conn->frame_watch, &plain, &head)) {
+        if (frame_is_idle(&head))
+            conn_spend(conn, BUDGET_IDLE_FRAMES);
+        late |= head.type == NGHTTP2_DATA && session_stream_ended(conn, head.stream_id);
+    }
+    return late;
+}
+
 static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
 {
-    for (unsigned idle = frame_watch_idle(&conn->frame_watch, plain); idle > 0; idle--)
-        conn_spend(conn, BUDGET_IDLE_FRAMES);
+    bool late = watch_frames(conn, plain);
     ssize_t taken = nghttp2_session_mem_recv(conn->session, plain.data, plain.len);
 
     end_if_offended(conn);
+    if (taken >= 0 && late) {
+        conn->violation = NGHTTP2_STREAM_CLOSED;
+        taken = NGHTTP2_ERR_STREAM_CLOSED;
+    }
     if (taken < 0) {
         uint32_t h2_error = h2_error_of(conn, taken);
         const char *reason = conn->violation != NGHTTP2_NO_ERROR ? nghttp2_http2_strerror(h2_error)

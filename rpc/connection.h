@@ -163,6 +163,8 @@ struct rpc_conn {
 
 /* nghttp2's session with this runtime's settings; false: no memory. */
 bool session_new(rpc_conn *conn);
+/* The stream is over, and the client had ended it: it has nothing under way. */
+bool session_stream_ended(const rpc_conn *conn, int32_t stream_id);
 /* No new calls: a notice first, the last stream's number a round trip later. */
 void session_submit_drain(rpc_conn *conn);
 

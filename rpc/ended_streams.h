@@ -2,8 +2,8 @@
  *
  * The streams that a client has ended last. nghttp2 forgets a stream once it is
  * over, and then passes over whatever still comes for it; but only a stream that
- * we reset may have frames under way. HEADERS for one that its client ended are
- * a fault of the connection's (RFC 9113 5.1). DATA it drops before we are told.
+ * we reset may have frames under way. HEADERS and DATA for one that its client
+ * ended are a fault of the connection's (RFC 9113 5.1).
  */
 #ifndef OUTPOST_RPC_ENDED_STREAMS_H
 #define OUTPOST_RPC_ENDED_STREAMS_H

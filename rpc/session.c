@@ -39,16 +39,20 @@ static rpc_call *stream_call(nghttp2_session *session, int32_t stream_id)
 
 /* ---- Frames that begin ---------------------------------------------------- */
 
+bool session_stream_ended(const rpc_conn *conn, int32_t stream_id)
+{
+    return stream_id != 0 && nghttp2_session_find_stream(conn->session, stream_id) == NULL &&
+           ended_streams_has(&conn->ended_streams, stream_id);
+}
+
 /* The HTTP/2 error for a frame that nghttp2 would take or pass over; 0: none. */
-static uint32_t violation_of(rpc_conn *conn, const nghttp2_frame_hd *head)
+static uint32_t violation_of(const rpc_conn *conn, const nghttp2_frame_hd *head)
 {
     if (head->type == NGHTTP2_CONTINUATION && head->length > FRAME_BYTES_MAX)
         return NGHTTP2_FRAME_SIZE_ERROR;
     if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
         return NGHTTP2_PROTOCOL_ERROR;
-    if (head->type == NGHTTP2_HEADERS && head->stream_id != 0 &&
-        nghttp2_session_find_stream(conn->session, head->stream_id) == NULL &&
-        ended_streams_has(&conn->ended_streams, head->stream_id))
+    if (head->type == NGHTTP2_HEADERS && session_stream_ended(conn, head->stream_id))
         return NGHTTP2_STREAM_CLOSED;
     return NGHTTP2_NO_ERROR;
 }

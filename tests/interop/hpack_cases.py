@@ -14,6 +14,7 @@ from rfc_peer import (COMPRESSION_ERROR, METADATA, PROTOCOL_ERROR, STREAM, Case,
 TABLE_SIZE = 1
 ENDED = END_HEADERS | END_STREAM
 BASE = request(METADATA)
+METHOD = field(":method", "POST")  # the first of BASE
 broken = connection_error(COMPRESSION_ERROR)
 ECHO = echoes(("x-k", "v"))
 
@@ -64,41 +65,43 @@ INTEGERS = [
     Case("7541 C.1.2", "1337 in five bits", asked(b"\x3f\x9a\x0a" + BASE), serves(1)),
 ]
 
+EOS = b"\xff\xff\xff\xff"  # the end-of-string symbol, 30 bits, and two of padding
 ZERO_BITS = bytes((huffman("a")[0] & 0xf8,))  # "a" has five bits; its padding must be ones
 
 STRINGS = [
     Case("7541 5.2", "a name that is longer than the block", extra(b"\0\x20x-k"), broken),
-    Case("7541 5.2", "a value that is longer than the block", extra(b"\0" + string("x-k") + b"\5v"),
-         broken),
+    Case("7541 5.2", "a value that is longer than the block",
+         extra(b"\0" + string("x-k") + b"\5v"), broken),
     Case("7541 5.2", "no value", extra(b"\0" + string("x-k")), broken),
     Case("7541 5.2", "no name", extra(b"\0"), broken),
     Case("7541 5.2", "name and value by Huffman",
          extra(b"\0" + string("x-k", True) + string("v, 19:00 & more", True)),
          echoes(("x-k", "v, 19:00 & more"))),
-    Case("7541 5.2", "name by Huffman, value plain", extra(b"\0" + string("x-k", True) + string("v")),
-         ECHO),
+    Case("7541 5.2", "name by Huffman, value plain",
+         extra(b"\0" + string("x-k", True) + string("v")), ECHO),
     Case("7541 5.2", "every printable sign by Huffman",
          extra(b"\0" + string("x-k", True) + string("".join(map(chr, range(0x21, 0x7f))), True)),
          echoes(("x-k", "".join(map(chr, range(0x21, 0x7f)))))),
     Case("7541 5.2", "an empty string by Huffman", extra(b"\0" + string("x-k") + b"\x80"),
          echoes(("x-k", ""))),
-    Case("7541 5.2", "the end-of-string symbol", extra(b"\0" + string("x-k") + b"\x84\xff\xff\xff\xff"),
-         broken),
+    Case("7541 5.2", "the end-of-string symbol",
+         extra(b"\0" + string("x-k") + b"\x84" + EOS), broken),
     Case("7541 5.2", "the end-of-string symbol after a letter",
-         extra(b"\0" + string("x-k") + b"\x85\x1f\xff\xff\xff\xff"), broken),
+         extra(b"\0" + string("x-k") + b"\x85\x1f" + EOS), broken),
     Case("7541 5.2", "padding of eight bits",
          extra(b"\0" + string("x-k") + b"\x82" + huffman("a") + b"\xff"), broken),
     Case("7541 5.2", "padding of zeros", extra(b"\0" + string("x-k") + b"\x81" + ZERO_BITS), broken),
     Case("7541 5.2", "padding alone", extra(b"\0" + string("x-k") + b"\x81\xff"), broken),
     Case("7541 5.2", "a code that is cut", extra(b"\0" + string("x-k") + b"\x81\xfe"), broken),
-    Case("7541 5.2", "a broken name by Huffman", extra(b"\0\x84\xff\xff\xff\xff" + string("v")), broken),
+    Case("7541 5.2", "a broken name by Huffman", extra(b"\0\x84" + EOS + string("v")),
+         broken),
 ]
 
 REPRESENTATIONS = [
     Case("7541 6.1", "fields of the static table",
          asked(indexed(3) + indexed(6) + integer(4, 4) + string(METADATA) +
-               integer(1, 4) + string("case") + integer(31, 4) + string("application/grpc") + field("te", "trailers") +
-               field("x-k", "v")), ECHO),
+               integer(1, 4) + string("case") + integer(31, 4) + string("application/grpc") +
+               field("te", "trailers") + field("x-k", "v")), ECHO),
     Case("7541 6.1", "the last field of the static table", extra(indexed(61) + field("x-k", "v")),
          ECHO),
     Case("7541 6.1", "index 0", extra(indexed(0)), broken),
@@ -243,7 +246,7 @@ EXAMPLES = [
          literal("040c2f73616d706c652f70617468"), error(PROTOCOL_ERROR)),
     Case("7541 C.2.3", "literal never indexed", literal("100870617373776f726406736563726574"),
          serves(1)),
-    Case("7541 C.2.4", "indexed", headers(1, bytes.fromhex("82") + BASE[BASE.index(b"\0", 14):]) +
+    Case("7541 C.2.4", "indexed", headers(1, bytes.fromhex("82") + BASE[len(METHOD):]) +
          data(1), refused(":status", "405")),
     Case("7541 C.3", "three requests", examples(PLAIN), refused(":status", "405", stream=5)),
     Case("7541 C.3", "the table after them",

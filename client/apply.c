@@ -640,7 +640,9 @@ static bool sweep(struct store *store, const struct record_key *key, uint64_t *d
     return apply_unheld(store, key, dropped);
 }
 
-bool apply_snapshot_complete(struct store *store, enum store_class class, uint64_t *dropped)
+/* Sweeps all that the statement, one of UNCONFIRMED_NEXT and UNCONFIRMED_OF_TYPE, finds. */
+static bool sweep_all(struct store *store, enum store_statement which, uint32_t parameter,
+                      uint64_t *dropped)
 {
     struct record_key keys[STORE_KEYS_MAX];
     size_t count;
@@ -649,9 +651,9 @@ bool apply_snapshot_complete(struct store *store, enum store_class class, uint64
     if (!aside_keep_unconfirmed(store))
         return false;
     do {
-        sqlite3_stmt *statement = store_statement(store, STORE_UNCONFIRMED_NEXT);
+        sqlite3_stmt *statement = store_statement(store, which);
         if (statement != NULL)
-            sqlite3_bind_int(statement, 1, class == CLASS_GLOBAL);
+            sqlite3_bind_int64(statement, 1, parameter);
         count = 0;
         while (count < STORE_KEYS_MAX && store_step(store, statement) == STORE_ROW) {
             keys[count].type = (uint32_t)sqlite3_column_int64(statement, 0);
@@ -665,4 +667,45 @@ bool apply_snapshot_complete(struct store *store, enum store_class class, uint64
                 return false;
     } while (count > 0);
     return store_ok(store);
+}
+
+bool apply_snapshot_complete(struct store *store, enum store_class class, uint64_t *dropped)
+{
+    return sweep_all(store, STORE_UNCONFIRMED_NEXT, class == CLASS_GLOBAL, dropped);
+}
+
+/* ---- Types (withheld.h) -------------------------------------------------------------- */
+
+static bool run_for_type(struct store *store, enum store_statement which, uint32_t type)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, type);
+    return store_run(store, statement);
+}
+
+static bool mark_type(struct store *store, uint32_t type)
+{
+    struct store_table *table = store_table(store, type);
+
+    if (!run_for_type(store, STORE_UNCONFIRMED_TYPE_HELD, type) ||
+        !run_for_type(store, STORE_UNCONFIRMED_TYPE_UNKNOWN, type))
+        return false;
+    return table == NULL || (store_run(store, schema_statement(store, table, TABLE_UNCONFIRMED)) &&
+                             store_run(store, schema_statement(store, table, BASE_UNCONFIRMED)));
+}
+
+bool apply_type_withheld(struct store *store, uint32_t type, uint64_t *dropped)
+{
+    bool any;
+
+    if (!mark_type(store, type))
+        return false;
+    sqlite3_stmt *marked = store_statement(store, STORE_UNCONFIRMED_OF_TYPE);
+    if (marked != NULL)
+        sqlite3_bind_int64(marked, 1, type);
+    any = store_step(store, marked) == STORE_ROW;
+    sqlite3_reset(marked);
+    return !any ? store_ok(store) : sweep_all(store, STORE_UNCONFIRMED_OF_TYPE, type, dropped);
 }

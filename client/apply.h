@@ -66,6 +66,10 @@ STORE_MUST_USE bool apply_snapshot_begin(struct store *store, enum store_class c
 STORE_MUST_USE bool apply_snapshot_complete(struct store *store, enum store_class class,
                                             uint64_t *dropped);
 
+/* Records of a type that is withheld from this device now go as a family's do that has
+ * left; what is pending stays. */
+STORE_MUST_USE bool apply_type_withheld(struct store *store, uint32_t type, uint64_t *dropped);
+
 /* The server does not have that record: a clean one goes, a pending one loses
  * its held copy. */
 STORE_MUST_USE bool apply_unheld(struct store *store, const struct record_key *key,

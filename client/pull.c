@@ -10,6 +10,7 @@
 #include "aside.h"
 #include "repair.h"
 #include "schema.h"
+#include "withheld.h"
 
 #include "outpost/v1/sync.pb-c.h"
 
@@ -298,6 +299,7 @@ static bool take_caught_up(struct store *store, const Outpost__V1__CaughtUp *cau
                            int64_t now_ms, bool recount, struct outpost_sync_result *result)
 {
     return store_begin(store, STORE_FULL) && end_offers(store, &result->withdrawn) &&
+           withheld_drop(store, &result->withdrawn) &&
            compare(store, caught_up, now_ms, recount, result) && store_save_sums(store) &&
            trim_journal(store, now_ms) && (store->offer_due || note_checked(store, now_ms)) &&
            (caught_up->cursor.len == 0 ||

@@ -27,6 +27,8 @@
 enum {
     /* What open calls get to end in when the server is told to stop. */
     DRAIN_GRACE_MS = 10000,
+    /* How long a rollout goes on growing whose cohort's syncs fail. */
+    ROLLOUT_REVIEW_MS = 30000,
     FILE_BYTES_MAX = 1024 * 1024,
     /* A device that follows asks twice a minute whether its link lives. */
     PING_INTERVAL_MIN_MS = 10000,
@@ -46,6 +48,9 @@ struct server {
     bool draining;
     struct stream_service streams;
     struct sync_service sync;
+    struct store_rollout_review review;
+    bool reviewing;
+    int64_t reviewed_at_ms; /* monotonic */
     struct enrol_service enrol;
     struct health_service health_service;
     grpc_health *health;
@@ -104,6 +109,31 @@ static void on_store_ready(uv_async_t *handle)
     store_drain(server->streams.store);
 }
 
+static void review_done(struct store_request *request)
+{
+    struct server *server = request->owner;
+
+    server->reviewing = false;
+    if (rpc_ok(&request->status) && server->review.halted_count > 0)
+        fprintf(stderr,
+                "outpostd: %zu rollouts are halted: too many syncs of their devices failed or were"
+                " refused; see outpostd rollout status\n",
+                server->review.halted_count);
+}
+
+static void review_rollouts(struct server *server, int64_t now_ms)
+{
+    if (server->reviewing || now_ms - server->reviewed_at_ms < ROLLOUT_REVIEW_MS)
+        return;
+    server->reviewing = true;
+    server->reviewed_at_ms = now_ms;
+    server->review = (struct store_rollout_review){
+        .request = {.kind = STORE_ROLLOUT_REVIEW, .done = review_done, .owner = server},
+        .now_ms = server->streams.time_ms(server->streams.context),
+    };
+    store_submit(server->streams.store, &server->review.request);
+}
+
 static void on_follow_timer(uv_timer_t *handle)
 {
     struct server *server = handle->data;
@@ -111,6 +141,7 @@ static void on_follow_timer(uv_timer_t *handle)
     sync_poll_followers(&server->sync);
     sync_poll_refused(&server->sync);
     health_poll(&server->health_service, monotonic_ms(NULL));
+    review_rollouts(server, monotonic_ms(NULL));
 }
 
 static void on_drained(void *context)

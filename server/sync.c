@@ -253,15 +253,27 @@ static void refuse_device(struct sync_service *service, const struct store_calle
     }
 }
 
+static void see_rollouts(struct sync_service *service, uint64_t version)
+{
+    struct sync_call *next;
+
+    for (struct sync_call *call = service->calls; call != NULL; call = next) {
+        next = call->next;
+        stream_see_rollouts(call->stream, version);
+    }
+}
+
 static void refused_done(struct store_request *request)
 {
     struct sync_service *service = request->owner;
 
     service->asking_refused = false;
-    if (rpc_ok(&request->status))
+    if (rpc_ok(&request->status)) {
         for (size_t i = 0; i < service->refused.caller_count; i++)
             if (service->refusals[i].why != STANDING_ADMITTED)
                 refuse_device(service, &service->callers[i], &service->refusals[i]);
+        see_rollouts(service, service->refused.rollouts_version);
+    }
     free(service->callers);
     free(service->refusals);
 }

@@ -10,7 +10,7 @@ contract_set() {
     local tree=$1 output=$2 files
     shift 2
     files=$(cd "$tree/proto" && LC_ALL=C ls outpost/*.proto outpost/v*/*.proto)
-    local includes=()
+    local root includes=()
     for root in "$@" "$tree/proto"; do includes+=(-I "$root"); done
     # shellcheck disable=SC2086 # a list of file names without spaces
     protoc "${includes[@]}" --include_imports -o "$output" $files

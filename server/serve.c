@@ -18,6 +18,7 @@
 #include "outpost/rpc_uv.h"
 #include "outpost/v1/schema.gen.h"
 
+#include <assert.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,7 +34,7 @@ enum {
     /* A device that follows asks twice a minute whether its link lives. */
     PING_INTERVAL_MIN_MS = 10000,
     METHODS = OUTPOST_V1_SYNC_SERVICE_METHODS + OUTPOST_V1_ENROLMENT_SERVICE_METHODS +
-              GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS,
+              GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS + SYNC_VERSIONS_MAX,
 };
 
 /* What proto/ was when this program was built. */
@@ -48,6 +49,7 @@ struct server {
     bool draining;
     struct stream_service streams;
     struct sync_service sync;
+    struct sync_service versions[SYNC_VERSIONS_MAX]; /* beside it, sync_version_count of them */
     struct store_rollout_review review;
     bool reviewing;
     int64_t reviewed_at_ms; /* monotonic */
@@ -140,6 +142,10 @@ static void on_follow_timer(uv_timer_t *handle)
 
     sync_poll_followers(&server->sync);
     sync_poll_refused(&server->sync);
+    for (size_t i = 0; i < sync_version_count; i++) {
+        sync_poll_followers(&server->versions[i]);
+        sync_poll_refused(&server->versions[i]);
+    }
     health_poll(&server->health_service, monotonic_ms(NULL));
     review_rollouts(server, monotonic_ms(NULL));
 }
@@ -308,6 +314,10 @@ static struct rpc_status open_services(struct server *server)
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
     server->sync.streams = streams;
+    assert(sync_version_count <= SYNC_VERSIONS_MAX);
+    for (size_t i = 0; i < sync_version_count; i++)
+        server->versions[i] =
+            (struct sync_service){.streams = streams, .version = &sync_versions[i]};
     server->enrol.streams = streams;
     struct rpc_status status = ca_load(server->config->folder, &server->enrol.ca);
     if (rpc_ok(&status))
@@ -338,6 +348,8 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
+    for (size_t i = 0; i < sync_version_count; i++)
+        server->methods[count++] = sync_version_method(&server->versions[i]);
     count += grpc_health_methods(server->health, server->methods + count);
     count += grpc_reflection_methods(server->reflection, server->methods + count);
     grpc_reflection_list(server->reflection, server->methods, count);

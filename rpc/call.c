@@ -273,10 +273,12 @@ void call_dispatch(rpc_call *call)
         call->headers_due = false;
         call->conn->role->tell_headers(call);
     }
-    deliver(call);
-    if (call->writable_due && call->state == CALL_OPEN && call->events.on_writable != NULL)
-        call->events.on_writable(call->context, call);
+    /* First, for its owner may read on then, and what waits comes before the end. */
+    bool writable = call->writable_due && call->state == CALL_OPEN;
     call->writable_due = false;
+    if (writable && call->events.on_writable != NULL)
+        call->events.on_writable(call->context, call);
+    deliver(call);
     finish_receiving(call);
     if (call->close_due && !call->told) {
         struct rpc_call_events events = call->events;

@@ -65,4 +65,5 @@ void store_heads_deinit(struct store_heads *heads)
 {
     free(heads->heads);
     heads->heads = NULL;
+    heads->head_count = 0;
 }

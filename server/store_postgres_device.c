@@ -322,6 +322,7 @@ static void add_rights(const PGresult *result, struct store_device_list *list)
 
 enum postgres_code postgres_device_list(struct postgres_conn *conn, struct store_device_list *list)
 {
+    free(list->devices); /* of an earlier try */
     list->devices = NULL;
     list->device_count = 0;
     size_t devices = postgres_send(conn, DEVICE_COLUMNS " ORDER BY device_id");

@@ -439,7 +439,7 @@ enum postgres_code postgres_push(struct postgres_conn *conn, struct push_set *se
                                  struct store_push *const *pushes, size_t count,
                                  struct postgres_locks *locks)
 {
-    struct push_batch *batches[POSTGRES_GROUP_MAX];
+    struct push_batch *batches[POSTGRES_GROUP_MAX] = {NULL};
     struct store_refusal refusals[POSTGRES_GROUP_MAX];
 
     for (size_t i = 0; i < count; i++)

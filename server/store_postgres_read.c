@@ -120,8 +120,7 @@ static enum postgres_code read_these_heads(struct postgres_conn *conn, const uin
 
 enum postgres_code postgres_read_heads(struct postgres_conn *conn, struct store_heads *heads)
 {
-    heads->heads = NULL;
-    heads->head_count = 0;
+    store_heads_deinit(heads); /* of an earlier try */
     return heads->region_count == 0 ? read_all_heads(conn, heads)
                                     : read_these_heads(conn, NULL, 0, heads);
 }
@@ -129,8 +128,7 @@ enum postgres_code postgres_read_heads(struct postgres_conn *conn, struct store_
 enum postgres_code postgres_read_heads_without(struct postgres_conn *conn, const uint32_t *types,
                                                size_t type_count, struct store_heads *heads)
 {
-    heads->heads = NULL;
-    heads->head_count = 0;
+    store_heads_deinit(heads);
     return read_these_heads(conn, types, type_count, heads);
 }
 
@@ -261,6 +259,7 @@ enum postgres_code postgres_read_record(struct postgres_conn *conn, struct store
     size_t query = send_record(conn, get);
     enum postgres_code code = postgres_exchange(conn);
 
+    rpc_buffer_deinit(&get->body); /* of an earlier try */
     rpc_buffer_init(&get->body, RECORD_BODY_BYTES_MAX);
     get->found = false;
     if (code != POSTGRES_OK)
@@ -301,6 +300,7 @@ static bool log_entry_from_row(const PGresult *result, size_t row, struct store_
 
 enum postgres_code postgres_read_log(struct postgres_conn *conn, struct store_log_list *list)
 {
+    arena_deinit(&list->arena); /* of an earlier try */
     arena_init(&list->arena, STORE_LIST_ROWS_MAX * (RECORD_ENVELOPE_BYTES_MAX + 1024));
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);

@@ -77,6 +77,7 @@ static bool quarantined_from_row(const PGresult *result, size_t row, struct aren
 enum postgres_code postgres_quarantine_list(struct postgres_conn *conn,
                                             struct store_quarantine_list *list)
 {
+    arena_deinit(&list->arena); /* of an earlier try */
     arena_init(&list->arena, (size_t)STORE_LIST_ROWS_MAX * ENTRY_BYTES_MAX);
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);
@@ -233,6 +234,7 @@ static bool conflict_from_row(const PGresult *result, size_t row, struct arena *
 enum postgres_code postgres_conflict_list(struct postgres_conn *conn,
                                           struct store_conflict_list *list)
 {
+    arena_deinit(&list->arena); /* of an earlier try */
     arena_init(&list->arena, (size_t)STORE_LIST_ROWS_MAX * ENTRY_BYTES_MAX);
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);

@@ -186,6 +186,8 @@ class Outpostd:
 
     def close(self):
         code = self.stop()
+        if code != 0:
+            print(pathlib.Path(self.folder, "log").read_text(errors="replace")[-8000:], file=sys.stderr)
         if self.schema:
             sql(os.environ["OUTPOST_TEST_POSTGRES"], f"DROP SCHEMA {self.schema} CASCADE")
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -454,6 +454,35 @@ static void test_back_pressure(void)
     pair_deinit(&pair);
 }
 
+/* An echo that reads on only when there is room, and a client that has half-closed
+ * long before: what waited in the server comes before the end. */
+static void test_end_behind_back_pressure(void)
+{
+    static const uint8_t piece[PIECE_BYTES];
+    /* All of it fits the stream's window, and half of it the queue of answers. */
+    const unsigned count = 2 * RPC_SEND_QUEUE_BYTES / PIECE_BYTES;
+    struct pair_options options = {.seed = seeds[0]};
+    struct pair pair;
+    unsigned sent = 0;
+
+    pair_init(&pair, &method, &options);
+    pair.server_side.echo = pair.server_side.finish_at_end = true;
+    rpc_call *call = pair_call(&pair, 0);
+    pair_settle(&pair);
+    while (sent < count) {
+        for (; sent < count && rpc_call_writable(call); sent++)
+            rpc_call_send(call, rpc_bytes_view(piece, sizeof piece));
+        pair_carry(&pair, pair.client, pair.server);
+    }
+    rpc_call_half_close(call);
+    pair_settle(&pair);
+    CU_ASSERT(pair.server_side.writables > 0);
+    CU_ASSERT_EQUAL(pair.client_side.messages, count);
+    CU_ASSERT_EQUAL(pair.client_side.closes, 1);
+    CU_ASSERT_EQUAL(pair.client_side.status.code, RPC_OK);
+    pair_deinit(&pair);
+}
+
 /* The end of a call waits for the messages before it. */
 static void end_after_pause(struct pair *pair)
 {
@@ -566,15 +595,25 @@ static void test_compression(void)
 int main(void)
 {
     static const struct suite_test tests[] = {
-        SUITE_TEST(test_unary),           SUITE_TEST(test_bidi),
-        SUITE_TEST(test_largest_message), SUITE_TEST(test_many_calls),
-        SUITE_TEST(test_trailers_only),   SUITE_TEST(test_unknown_method),
-        SUITE_TEST(test_early_finish),    SUITE_TEST(test_deadline),
-        SUITE_TEST(test_server_deadline), SUITE_TEST(test_cancel),
-        SUITE_TEST(test_cancel_unsent),   SUITE_TEST(test_peer_vanishes),
-        SUITE_TEST(test_freed_in_a_call), SUITE_TEST(test_drain),
-        SUITE_TEST(test_back_pressure),   SUITE_TEST(test_end_waits_for_paused_messages),
-        SUITE_TEST(test_damaged_bytes),   SUITE_TEST(test_compression),
+        SUITE_TEST(test_unary),
+        SUITE_TEST(test_bidi),
+        SUITE_TEST(test_largest_message),
+        SUITE_TEST(test_many_calls),
+        SUITE_TEST(test_trailers_only),
+        SUITE_TEST(test_unknown_method),
+        SUITE_TEST(test_early_finish),
+        SUITE_TEST(test_deadline),
+        SUITE_TEST(test_server_deadline),
+        SUITE_TEST(test_cancel),
+        SUITE_TEST(test_cancel_unsent),
+        SUITE_TEST(test_peer_vanishes),
+        SUITE_TEST(test_freed_in_a_call),
+        SUITE_TEST(test_drain),
+        SUITE_TEST(test_back_pressure),
+        SUITE_TEST(test_end_waits_for_paused_messages),
+        SUITE_TEST(test_end_behind_back_pressure),
+        SUITE_TEST(test_damaged_bytes),
+        SUITE_TEST(test_compression),
     };
     const char *seed = getenv("OUTPOST_SEED");
 

@@ -16,7 +16,7 @@
 /* What one end of a call was told, and what it does by itself. */
 struct side {
     rpc_call *call;
-    bool echo;          /* sends every message back */
+    bool echo;          /* sends every message back, and reads on when there is room */
     bool finish_at_end; /* a server's: OK when the client has half-closed */
     bool pause;         /* pauses after every message */
     unsigned opened;
@@ -77,7 +77,7 @@ static inline void side_on_message(void *context, rpc_call *call, struct rpc_byt
     rpc_buffer_append_bytes(&side->last, message);
     if (side->echo)
         rpc_call_send(call, message);
-    if (side->pause)
+    if (side->pause || (side->echo && !rpc_call_writable(call)))
         rpc_call_pause_reading(call);
 }
 
@@ -94,8 +94,9 @@ static inline void side_on_writable(void *context, rpc_call *call)
 {
     struct side *side = context;
 
-    (void)call;
     side->writables++;
+    if (side->echo)
+        rpc_call_resume_reading(call);
 }
 
 static inline void side_on_close(void *context, rpc_call *call, const struct rpc_status *status,

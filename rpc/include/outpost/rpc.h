@@ -36,7 +36,7 @@ enum {
     RPC_CALLS_MAX = 100,
     /* Bytes queued for sending in one call before rpc_call_writable turns
      * false: a slow reader must stall the producer, not fill the memory. */
-    RPC_SEND_QUEUE_BYTES = 2 * 1024 * 1024,
+    RPC_SEND_QUEUE_BYTES = 512 * 1024,
     /* Metadata entries of one block. */
     RPC_METADATA_MAX = 64,
 };

@@ -32,7 +32,8 @@ static int report(const struct comparison *comparison)
     }
     if (comparison->findings.count > 0)
         fputs(comparison->findings.text.data, stdout);
-    fprintf(stderr, "schema-check: %zu findings\n", comparison->findings.count);
+    fprintf(stderr, "schema-check: %zu finding%s\n", comparison->findings.count,
+            comparison->findings.count == 1 ? "" : "s");
     return comparison->findings.count == 0 ? EX_OK : EX_DATAERR;
 }
 

@@ -15,10 +15,6 @@
 
 STORE_MUST_USE bool schema_ensure(struct store *store);
 
-/* Inside a transaction: puts every value of the table's rows and base images where it
- * belongs by now, column or outpost_unknown (withheld.h). */
-STORE_MUST_USE bool schema_rewrite(struct store *store, struct store_table *table);
-
 /* False (and a failure): the database holds none of Outpost's tables. */
 STORE_MUST_USE bool schema_present(struct store *store, bool *present_out);
 

@@ -452,7 +452,7 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
     session->welcomed = true;
     return name_session(session) && keep_welcome(session, &news) &&
            note_loss(session, reset, welcome->resend_acknowledged) &&
-           withheld_take(session->store, welcome, &session->result.withdrawn);
+           withheld_take(session->store, welcome);
 }
 
 static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)

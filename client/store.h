@@ -50,6 +50,7 @@
                          " sync_interval_s = ?6, pause = ?7, compression = ?8,"                   \
                          " facility_id = CASE facility_id WHEN ?9 THEN ?1"                        \
                          " ELSE facility_id END")                                                 \
+    X(STATE_SCHEMA_SET, "UPDATE outpost_state SET schema_revision = ?1")                          \
     X(STATE_REVISIONS_GET, "SELECT minimum_revision, recommended_revision FROM outpost_state")    \
     X(STATE_REVISIONS_SET,                                                                        \
       "UPDATE outpost_state SET minimum_revision = ?1, recommended_revision = ?2")                \

@@ -2,8 +2,7 @@
 #include "withheld.h"
 
 #include "apply.h"
-#include "image.h"
-#include "schema.h"
+#include "relearn.h"
 
 #include <stdio.h>
 
@@ -116,7 +115,7 @@ static bool move_values(struct store *store, const struct store_withheld *was,
     for (size_t i = 0; i < store->schema->type_count; i++) {
         uint32_t type = store->schema->types[i].number;
         if ((has_other_fields(was, wanted, type) || has_other_fields(wanted, was, type)) &&
-            !schema_rewrite(store, &store->tables[i]))
+            !relearn_places(store, &store->tables[i]))
             return false;
     }
     return true;
@@ -144,15 +143,14 @@ static bool revisions_known(struct store *store, const Outpost__V1__Welcome *wel
     return known;
 }
 
-bool withheld_take(struct store *store, const Outpost__V1__Welcome *welcome, uint64_t *withdrawn)
+bool withheld_take(struct store *store, const Outpost__V1__Welcome *welcome)
 {
     struct store_withheld wanted = wanted_of(welcome), was = store->withheld;
 
     if (is_same(&was, &wanted) && revisions_known(store, welcome))
         return store_ok(store);
     return store_begin(store, STORE_NORMAL) && write_revisions(store, welcome) &&
-           write_all(store, &wanted) && move_values(store, &was, &wanted) &&
-           withheld_drop(store, withdrawn) && store_commit(store);
+           write_all(store, &wanted) && move_values(store, &was, &wanted) && store_commit(store);
 }
 
 bool withheld_drop(struct store *store, uint64_t *withdrawn)

@@ -21,11 +21,12 @@ STORE_MUST_USE bool withheld_load(struct store *store);
 
 bool withheld_has_field(const struct store *store, uint32_t type, uint32_t field);
 
-/* Keeps what Welcome says, in a transaction of its own, unless it says what is known. */
-STORE_MUST_USE bool withheld_take(struct store *store, const Outpost__V1__Welcome *welcome,
-                                  uint64_t *withdrawn);
+/* Keeps what Welcome says, in a transaction of its own, unless it says what is known. No
+ * copy goes yet: pushes are on their way whose short answers are made on them (R7). */
+STORE_MUST_USE bool withheld_take(struct store *store, const Outpost__V1__Welcome *welcome);
 
-/* Inside a transaction: what came of a withheld type, by an answer, goes again. */
+/* Inside the transaction of CaughtUp: what is held of withheld types goes, also what an
+ * answer has brought. */
 STORE_MUST_USE bool withheld_drop(struct store *store, uint64_t *withdrawn);
 
 #endif

@@ -125,6 +125,24 @@ class RolloutTest(unittest.TestCase):
                 "SELECT systolic_mmhg, diastolic_mmhg FROM blood_pressure ORDER BY 1").split())
         self.assert_same(one, two)
 
+    def test_R7_a_short_answer_finds_the_copy_that_it_was_made_on(self):
+        one, two = self.device(), self.device()
+        self.rollout("set", "2", "--percent", "100", "--hold", "blood_pressure")
+        self.add_patient(one, "Asha", readings=1)
+        one.sync()
+        two.sync()
+        two.sqlite3("UPDATE blood_pressure SET diastolic_mmhg = 85")
+        # Withheld from now on; and the stream ends behind the answer, before CaughtUp.
+        self.rollout("back", "2")
+        self.rollout("set", "9", "--minimum", "9", "--device", two.status()["device_id"])
+        done = two.run("sync", "--json", check=False)
+        self.assertEqual((77, 1), (done.returncode, json.loads(done.stdout)["pushed"]))
+        self.assertEqual("120|85", two.sqlite3("SELECT systolic_mmhg, diastolic_mmhg FROM blood_pressure"))
+        self.assertEqual("2", two.sqlite3("SELECT version FROM outpost_journal ORDER BY n DESC LIMIT 1"))
+        self.rollout("halt", "9")
+        two.sync()
+        self.assertEqual("0", two.sqlite3(READINGS))
+
     def test_a_type_that_the_server_does_not_know_is_held_by_its_number(self):
         device = self.device()
         stock = Peer(self.server, self.facility)

@@ -10,6 +10,7 @@ both are upgraded, in either order; in the end all fields and digests are compar
 SPDX-License-Identifier: Apache-2.0
 """
 import itertools
+import os
 import sys
 import unittest
 
@@ -117,12 +118,15 @@ class Versions(unittest.TestCase):
 
     def test_every_device_with_every_server_and_upgrades_in_either_order(self):
         self.assertEqual([2, 3, 4, 5], [NEW_TYPE, NEW_FIELD, NEW_ENUM_VALUE, DEPRECATED])
+        every = list(itertools.product(VERSIONS, VERSIONS, (True, False)))
+        stride = int(os.environ.get("OUTPOST_TEST_STRIDE", 1))  # sanitizers take their time
         played = 0
-        for device, server, device_first in itertools.product(VERSIONS, VERSIONS, (True, False)):
+        for device, server, device_first in every[::stride]:
             with self.subTest(device=device, server=server, device_first=device_first):
                 self.play(device, server, device_first)
                 played += 1
-        self.assertEqual(2 * LAST * LAST, played)
+        self.assertEqual(2 * LAST * LAST, len(every))
+        self.assertEqual(len(every[::stride]), played)
         print(f"{played} combinations", file=sys.stderr)
 
     def test_an_older_program_refuses_a_newer_database_and_leaves_it(self):

@@ -48,6 +48,13 @@ class RolloutTest(unittest.TestCase):
         self.assertEqual(1, len(found))
         return found[0]
 
+    def sync(self, device):
+        """One in which nothing had to be mended: what is withheld is so by Welcome, not by a digest
+        that differs (R24)."""
+        result = device.sync()
+        self.assertEqual((0, False), (result["repaired"], result["recounted"]))
+        return result
+
     @staticmethod
     def add_patient(device, name, readings=0):
         device.sqlite3(f"INSERT INTO patient(full_name, age_years, age_recorded_at_ms) VALUES ('{name}', 50, 1)")
@@ -69,50 +76,50 @@ class RolloutTest(unittest.TestCase):
         told = self.rollout("set", "2", "--percent", "0", "--device", id, "--hold", "blood_pressure")
         self.assertEqual((2, 0, False), (told["revision"], told["percent"], told["halted"]))
         self.add_patient(inside, "Asha", readings=3)
-        inside.sync()
-        result = outside.sync()
+        self.sync(inside)
+        result = self.sync(outside)
         self.assertEqual("blood_pressure", outside.sqlite3(WITHHELD))
         self.assertEqual("", inside.sqlite3(WITHHELD))
         self.assertEqual(["1", "0"], [outside.sqlite3("SELECT count(*) FROM patient"), outside.sqlite3(READINGS)])
-        self.assertEqual(0, outside.sync()["pulled"])
+        self.assertEqual(0, self.sync(outside)["pulled"])
         # An edit of it by the cohort is no news to the others.
         inside.sqlite3("UPDATE blood_pressure SET systolic_mmhg = 141 WHERE systolic_mmhg = 121")
-        inside.sync()
-        self.assertEqual(0, outside.sync()["pulled"])
+        self.sync(inside)
+        self.assertEqual(0, self.sync(outside)["pulled"])
         # What is entered outside is taken, and reaches the cohort.
         outside.sqlite3("INSERT INTO blood_pressure(patient_id, systolic_mmhg, diastolic_mmhg)"
                         " SELECT id, 199, 99 FROM patient")
-        result = outside.sync()
+        result = self.sync(outside)
         self.assertEqual((1, 0), (result["pushed"], result["quarantined"]))
         self.assertEqual("0", outside.sqlite3(READINGS))
-        self.assertEqual(1, inside.sync()["pulled"])
+        self.assertEqual(1, self.sync(inside)["pulled"])
         # Other records still come to everybody, in the same sync.
         self.add_patient(inside, "Bina", readings=1)
-        inside.sync()
-        self.assertEqual(1, outside.sync()["pulled"])
+        self.sync(inside)
+        self.assertEqual(1, self.sync(outside)["pulled"])
         # Open to all: the five readings come, and nothing else.
         self.rollout("set", "2", "--percent", "100")
-        result = outside.sync()
+        result = self.sync(outside)
         self.assertEqual((5, True), (result["pulled"], result["caught_up"]))
         self.assertEqual("", outside.sqlite3(WITHHELD))
-        self.assertEqual(0, outside.sync()["pulled"])
-        self.assertEqual(0, inside.sync()["pulled"])
+        self.assertEqual(0, self.sync(outside)["pulled"])
+        self.assertEqual(0, self.sync(inside)["pulled"])
         self.assert_same(inside, outside)
 
     def test_a_step_back_withdraws_and_loses_nothing(self):
         one, two = self.device(), self.device()
         self.rollout("set", "2", "--percent", "100", "--hold", "blood_pressure")
         self.add_patient(one, "Asha", readings=2)
-        one.sync()
-        self.assertEqual(5, two.sync()["pulled"])  # with the region and the facility
+        self.sync(one)
+        self.assertEqual(5, self.sync(two)["pulled"])  # with the region and the facility
         two.sqlite3("UPDATE blood_pressure SET diastolic_mmhg = 85 WHERE systolic_mmhg = 120")
         back = self.rollout("back", "2")
         self.assertEqual((0, True), (back["percent"], back["halted"]))
-        result = two.sync()
+        result = self.sync(two)
         self.assertEqual((1, 0), (result["pushed"], result["quarantined"]))
         self.assertEqual("0", two.sqlite3(READINGS))
         one.sqlite3("UPDATE blood_pressure SET diastolic_mmhg = 70 WHERE systolic_mmhg = 121")
-        one.sync()
+        self.sync(one)
         self.assertEqual("0", one.sqlite3(READINGS))
         # Halted by the step back: it does not grow unless told to.
         refused = self.server.run("rollout", "set", "2", "--percent", "50", check=False)
@@ -120,7 +127,7 @@ class RolloutTest(unittest.TestCase):
         self.assertIn("halted", refused.stderr)
         self.rollout("set", "2", "--percent", "100", "--resume")
         for device in (one, two):
-            device.sync()
+            self.sync(device)
             self.assertEqual(["120|85", "121|70"], device.sqlite3(
                 "SELECT systolic_mmhg, diastolic_mmhg FROM blood_pressure ORDER BY 1").split())
         self.assert_same(one, two)
@@ -129,8 +136,8 @@ class RolloutTest(unittest.TestCase):
         one, two = self.device(), self.device()
         self.rollout("set", "2", "--percent", "100", "--hold", "blood_pressure")
         self.add_patient(one, "Asha", readings=1)
-        one.sync()
-        two.sync()
+        self.sync(one)
+        self.sync(two)
         two.sqlite3("UPDATE blood_pressure SET diastolic_mmhg = 85")
         # Withheld from now on; and the stream ends behind the answer, before CaughtUp.
         self.rollout("back", "2")
@@ -140,7 +147,7 @@ class RolloutTest(unittest.TestCase):
         self.assertEqual("120|85", two.sqlite3("SELECT systolic_mmhg, diastolic_mmhg FROM blood_pressure"))
         self.assertEqual("2", two.sqlite3("SELECT version FROM outpost_journal ORDER BY n DESC LIMIT 1"))
         self.rollout("halt", "9")
-        two.sync()
+        self.sync(two)
         self.assertEqual("0", two.sqlite3(READINGS))
 
     def test_a_type_that_the_server_does_not_know_is_held_by_its_number(self):
@@ -162,10 +169,10 @@ class RolloutTest(unittest.TestCase):
             answers = [a for r in sync_call(channel)(iter(requests), timeout=60)
                        if r.HasField("push_result") for a in r.push_result.answers]
         self.assertEqual([0, 0], [a.status for a in answers])
-        device.sync()
+        self.sync(device)
         self.assertEqual("0", device.sqlite3("SELECT count(*) FROM outpost_unknown_record"))
         self.rollout("set", "2", "--percent", "100")
-        self.assertEqual(1, device.sync()["pulled"])
+        self.assertEqual(1, self.sync(device)["pulled"])
         self.assertEqual("1", device.sqlite3("SELECT count(*) FROM outpost_unknown_record WHERE type = 77"))
 
     def test_a_stock_client_agrees_by_digest_too(self):
@@ -173,7 +180,7 @@ class RolloutTest(unittest.TestCase):
         self.rollout("set", "2", "--percent", "0", "--hold", "blood_pressure",
                      "--device", device.status()["device_id"])
         self.add_patient(device, "Asha", readings=2)
-        device.sync()
+        self.sync(device)
         caught_up = stock.sync()
         self.assertEqual([13], list(stock.welcome.withheld_types))
         self.assertEqual(tuple(r.digest for r in caught_up.regions), stock.digests())
@@ -192,7 +199,7 @@ class RolloutTest(unittest.TestCase):
                      "--device", device.status()["device_id"])
         for i in range(6):
             self.add_patient(device, f"P{i}", readings=4)
-        device.sync()
+        self.sync(device)
         stock.sync()
         self.rollout("set", "2", "--percent", "100")
 
@@ -217,41 +224,41 @@ class RolloutTest(unittest.TestCase):
         self.rollout("set", "2", "--percent", "0", "--device", inside.status()["device_id"], "--hold", "patient.zone")
         self.add_patient(inside, "Asha")
         inside.sqlite3("UPDATE patient SET zone = 'Z1'")
-        inside.sync()
-        outside.sync()
+        self.sync(inside)
+        self.sync(outside)
         self.assertEqual("patient.zone", outside.sqlite3(WITHHELD))
         self.assertEqual("", outside.sqlite3("SELECT zone FROM patient"))
         # An edit of another field loses nothing, also by REPLACE; one of the held field counts.
         outside.sqlite3("INSERT OR REPLACE INTO patient(id, full_name, age_years, age_recorded_at_ms,"
                         " registration_facility_id) SELECT id, 'Bina', age_years, age_recorded_at_ms,"
                         " registration_facility_id FROM patient")
-        self.assertEqual(1, outside.sync()["pushed"])
-        inside.sync()
+        self.assertEqual(1, self.sync(outside)["pushed"])
+        self.sync(inside)
         self.assertEqual("Bina|Z1", inside.sqlite3("SELECT full_name, zone FROM patient"))
         outside.sqlite3("UPDATE patient SET zone = 'Z2'")
-        outside.sync()
-        inside.sync()
+        self.sync(outside)
+        self.sync(inside)
         self.assertEqual("Z2", inside.sqlite3("SELECT zone FROM patient"))
         inside.sqlite3("UPDATE patient SET zone = 'Z3'")
-        inside.sync()
-        self.assertEqual(1, outside.sync()["pulled"])
+        self.sync(inside)
+        self.assertEqual(1, self.sync(outside)["pulled"])
         self.assertEqual("", outside.sqlite3("SELECT zone FROM patient"))
         self.rollout("set", "2", "--percent", "100")
-        self.assertEqual(0, outside.sync()["pulled"])
+        self.assertEqual(0, self.sync(outside)["pulled"])
         self.assertEqual("Z3", outside.sqlite3("SELECT zone FROM patient"))
         self.rollout("back", "2")
-        self.assertEqual(0, outside.sync()["pulled"])
+        self.assertEqual(0, self.sync(outside)["pulled"])
         self.assertEqual("", outside.sqlite3("SELECT zone FROM patient"))
-        inside.sync()
+        self.sync(inside)
         self.assertEqual("Z3", inside.sqlite3("SELECT zone FROM patient"))
 
     # ---- Revisions ----------------------------------------------------------------
 
     def test_below_the_minimum_a_device_pushes_and_is_told_to_upgrade(self):
         old, other = self.device(), self.device()
-        old.sync()
+        self.sync(old)
         self.add_patient(other, "Bina")
-        other.sync()
+        self.sync(other)
         known = old.status()["schema_revision"]
         new = known + 1
         self.rollout("set", str(new), "--percent", "0", "--device", old.status()["device_id"], "--minimum", str(new))
@@ -266,13 +273,13 @@ class RolloutTest(unittest.TestCase):
         here = old.status()
         self.assertEqual((new, new), (here["minimum_revision"], here["recommended_revision"]))
         # Its work is not stranded, and the rollout's status knows the device.
-        self.assertEqual(1, other.sync()["pulled"])
+        self.assertEqual(1, self.sync(other)["pulled"])
         shown = self.status(new)
         self.assertEqual((1, 0, 1), tuple(shown["cohort"][name] for name in ("devices", "upgraded", "syncs")))
         self.assertEqual(0, shown["cohort"]["error_percent"])
         # Halted, nobody is told, and the device pulls again.
         self.rollout("halt", str(new))
-        self.assertEqual(2, old.sync()["pulled"])  # its own, too: it never caught up with it
+        self.assertEqual(2, self.sync(old)["pulled"])  # its own, too: it never caught up with it
         here = old.status()
         self.assertEqual((0, 0), (here["minimum_revision"], here["recommended_revision"]))
         self.assert_same(old, other)
@@ -281,7 +288,7 @@ class RolloutTest(unittest.TestCase):
         device, never = self.device(), self.device()
         stock = Peer(self.server, self.facility)
         stock.sync(hello=stock.hello(schema_revision=7, app_version="peer\n9"))
-        device.sync()
+        self.sync(device)
         self.rollout("set", "7", "--percent", "50")
         shown = self.rollout("status")
         self.assertEqual([0, device.status()["schema_revision"], 7], [r["revision"] for r in shown["revisions"]])
@@ -290,7 +297,7 @@ class RolloutTest(unittest.TestCase):
         self.assertEqual(3, sum(shown["rollouts"][0][side]["devices"] for side in ("cohort", "others")))
         listed = json.loads(self.server.run("device", "list", "--json").stdout)["devices"]
         self.assertEqual({"peer 9", "outpost 0.1", ""}, {d["app_version"] for d in listed})
-        never.sync()
+        self.sync(never)
 
     # ---- Halts ----------------------------------------------------------------------
 
@@ -350,7 +357,7 @@ class RolloutTest(unittest.TestCase):
         self.rollout("set", "2", "--percent", "0", "--hold", "blood_pressure")
         self.rollout("set", "2", "--percent", "100", "--region", south)
         for device in (here, there):
-            device.sync()
+            self.sync(device)
         self.assertEqual(["blood_pressure", ""], [d.sqlite3(WITHHELD) for d in (here, there)])
         shown = self.rollout("status")["rollouts"]
         self.assertEqual([(None, 0, 1), (south, 1, 0)],
@@ -360,7 +367,7 @@ class RolloutTest(unittest.TestCase):
         follower, device = self.device(), self.device()
         self.rollout("set", "2", "--percent", "0", "--hold", "blood_pressure", "--device", device.status()["device_id"])
         self.add_patient(device, "Asha", readings=2)
-        device.sync()
+        self.sync(device)
         process = follower.start("sync", "--follow")
         try:
             self.wait_for(follower, "SELECT count(*) FROM patient", "1")

@@ -41,18 +41,26 @@ static void take_token(struct stream *stream, const uint8_t *bytes)
     stream->token_presented = true;
 }
 
-/* A name that does not fit is cut, between two characters. */
+/* It goes into lists and into a database's text: what is no character, or none that is
+ * shown, becomes a question mark, and what does not fit is left out. */
 static void take_app_version(struct stream *stream, struct rpc_bytes bytes)
 {
     char *name = stream->sync.app_version;
-    size_t len = bytes.len < sizeof stream->sync.app_version - 1
-                     ? bytes.len
-                     : sizeof stream->sync.app_version - 1;
+    size_t len = 0;
 
-    while (len < bytes.len && len > 0 && (bytes.data[len] & 0xc0) == 0x80)
-        len--;
-    for (size_t i = 0; i < len; i++)
-        name[i] = bytes.data[i] < ' ' || bytes.data[i] == 0x7f ? ' ' : (char)bytes.data[i];
+    for (size_t at = 0; at < bytes.len;) {
+        uint32_t character = 0;
+        size_t count = record_utf8_character(bytes.data + at, bytes.len - at, &character);
+        bool shown = count > 0 && character >= ' ' && character != 0x7f;
+        if (len + (shown ? count : 1) >= sizeof stream->sync.app_version)
+            break;
+        if (shown)
+            memcpy(name + len, bytes.data + at, count);
+        else
+            name[len] = '?';
+        len += shown ? count : 1;
+        at += count > 0 ? count : 1;
+    }
     name[len] = '\0';
 }
 

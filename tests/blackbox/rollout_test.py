@@ -287,7 +287,12 @@ class RolloutTest(unittest.TestCase):
     def test_status_tells_devices_by_revision_and_when_they_were_seen(self):
         device, never = self.device(), self.device()
         stock = Peer(self.server, self.facility)
-        stock.sync(hello=stock.hello(schema_revision=7, app_version="peer\n9"))
+        # Not UTF-8, a line's end, and longer than is kept.
+        hello = stock.hello(schema_revision=7, app_version="peer\n9 " + "é" * 50).SerializeToString()
+        done = sync_pb2.SyncRequest(push_done=sync_pb2.PushDone()).SerializeToString()
+        with stock.channel() as channel:
+            call = channel.stream_stream("/outpost.v1.SyncService/Sync", request_serializer=bytes)
+            self.assertGreater(len(list(call(iter([hello.replace(b"peer", b"p\xffer"), done]), timeout=60))), 1)
         self.sync(device)
         self.rollout("set", "7", "--percent", "50")
         shown = self.rollout("status")
@@ -296,7 +301,7 @@ class RolloutTest(unittest.TestCase):
         self.assertEqual([True, False, False], [r["last_seen_at_ms"] == 0 for r in shown["revisions"]])
         self.assertEqual(3, sum(shown["rollouts"][0][side]["devices"] for side in ("cohort", "others")))
         listed = json.loads(self.server.run("device", "list", "--json").stdout)["devices"]
-        self.assertEqual({"peer 9", "outpost 0.1", ""}, {d["app_version"] for d in listed})
+        self.assertEqual({"p?er?9 " + "é" * 28, "outpost 0.1", ""}, {d["app_version"] for d in listed})
         self.sync(never)
 
     # ---- Halts ----------------------------------------------------------------------

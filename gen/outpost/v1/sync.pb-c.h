@@ -429,10 +429,11 @@ struct  Outpost__V1__Welcome
    */
   uint32_t recommended_revision;
   /*
-   * Record types that are not given to this device, or not any more: drop what is
-   * held of them and not pending, and after an answer too; their records are in no
-   * page and no digest. Edits of them are taken. One that is no longer listed is
-   * sent whole, by ordinary pages.
+   * Record types that are not given to this device, or not any more: their records
+   * are in no page and no digest. At CaughtUp drop what is held of them and not
+   * pending; not before, because a short answer is made on the copy that is held.
+   * Edits of them are taken. One that is no longer listed is sent whole, by
+   * ordinary pages.
    */
   size_t n_withheld_types;
   uint32_t *withheld_types;

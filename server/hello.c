@@ -171,8 +171,10 @@ static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
         if (!history_is_known(&stream->hello, &region->region_id)) {
             known = false;
         } else if (adopted->region_count < STORE_REGIONS_PER_DEVICE_MAX) {
-            adopted->regions[adopted->region_count] = *region;
-            adopted->regions[adopted->region_count++].leaving = true;
+            struct cursor_region *kept = &adopted->regions[adopted->region_count++];
+            *kept = *region;
+            kept->leaving = true;
+            kept->without_count = kept->fill_count = 0; /* coming back is a snapshot */
         }
     }
     return known;

@@ -10,6 +10,7 @@
 #include "aside.h"
 #include "repair.h"
 #include "schema.h"
+#include "sweep.h"
 #include "withheld.h"
 
 #include "outpost/v1/sync.pb-c.h"
@@ -73,7 +74,7 @@ static bool begin_snapshot(struct page *page, struct rpc_bytes bytes)
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
     return repair_begins(page->store, &region, page->session_ms) &&
-           apply_snapshot_begin(page->store, class_of_region(&region), page->session_ms);
+           sweep_begin(page->store, class_of_region(&region), page->session_ms);
 }
 
 static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
@@ -82,7 +83,7 @@ static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
 
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
-    return apply_snapshot_complete(page->store, class_of_region(&region), &page->result->withdrawn);
+    return sweep_complete(page->store, class_of_region(&region), &page->result->withdrawn);
 }
 
 static bool apply_marker(struct page *page, struct rpc_bytes bytes)

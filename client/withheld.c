@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "withheld.h"
 
-#include "apply.h"
 #include "relearn.h"
+#include "sweep.h"
 
 #include <stdio.h>
 
@@ -159,8 +159,7 @@ bool withheld_drop(struct store *store, uint64_t *withdrawn)
 
     /* R22: nothing goes while an offer is due. */
     for (size_t i = 0; i < withheld->count && !store->offer_due; i++)
-        if (withheld->list[i].field == 0 &&
-            !apply_type_withheld(store, withheld->list[i].type, withdrawn))
+        if (withheld->list[i].field == 0 && !sweep_type(store, withheld->list[i].type, withdrawn))
             return false;
     return store_ok(store);
 }

@@ -38,8 +38,9 @@ static bool each_row(struct walking *walking, struct store_table *table)
         good = image_pending(store, &copy.key, &copy.pending, &generation);
         if (!good || copy.pending)
             continue;
-        image_read_columns(&walking->image, rows, table->type);
-        good = show(walking, &copy);
+        good = image_read_columns(&walking->image, rows, table->type)
+                   ? show(walking, &copy)
+                   : store_fail(store, OUTPOST_IO, "no memory");
     }
     sqlite3_reset(rows);
     return good && store_ok(store);

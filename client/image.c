@@ -135,7 +135,7 @@ static struct wire_field read_column(sqlite3_stmt *statement, int column,
     return value;
 }
 
-void image_read_columns(struct image *image, sqlite3_stmt *statement,
+bool image_read_columns(struct image *image, sqlite3_stmt *statement,
                         const struct record_type *type)
 {
     int after = (int)type->field_count;
@@ -155,10 +155,13 @@ void image_read_columns(struct image *image, sqlite3_stmt *statement,
             whole = record_body_set(&body, &value) && whole;
     }
     record_body_encode(&body, &image->body);
+    if (image->body.no_memory)
+        return false;
     if (!whole || image->body.failed) {
         image->oversize = true;
         rpc_buffer_clear(&image->body);
     }
+    return true;
 }
 
 static bool read_one(struct store *store, const struct record_key *key, struct image *image,
@@ -175,8 +178,9 @@ static bool read_one(struct store *store, const struct record_key *key, struct i
     schema_bind_key(statement, table->type, key);
     step = store_step(store, statement);
     if (step == STORE_ROW) {
-        image_read_columns(image, statement, table->type);
+        bool read = image_read_columns(image, statement, table->type);
         sqlite3_reset(statement);
+        return read || store_fail(store, OUTPOST_IO, "no memory");
     }
     return step != STORE_FAILED;
 }

@@ -82,8 +82,8 @@ STORE_MUST_USE bool image_delete_unknown(struct store *store, const struct recor
 bool image_has_column(const struct store *store, const struct record_type *type,
                       const struct wire_field *value);
 
-/* Reads the columns of TABLE_GET, TABLE_ALL or BASE_GET, from the first on. */
-void image_read_columns(struct image *image, sqlite3_stmt *statement,
-                        const struct record_type *type);
+/* Reads the columns of TABLE_GET, TABLE_ALL or BASE_GET, from the first on. False: no memory. */
+STORE_MUST_USE bool image_read_columns(struct image *image, sqlite3_stmt *statement,
+                                       const struct record_type *type);
 
 #endif

@@ -112,10 +112,12 @@ static bool put_row(struct sealing *sealing, const struct record_key *key,
 
     rpc_buffer_clear(encoded);
     record_body_encode(body, encoded);
-    if (encoded->failed)
+    if (encoded->failed && !encoded->no_memory)
         return true;
     rpc_buffer_clear(&sealing->row.body);
     rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(encoded));
+    if (encoded->failed || sealing->row.body.failed)
+        return store_fail(sealing->store, OUTPOST_IO, "no memory");
     return image_write_row(sealing->store, key, &sealing->row);
 }
 

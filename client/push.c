@@ -47,7 +47,7 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
     wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
     wire_put_fixed64(item, ITEM_HELD_STAMP, stamp);
     wire_put_uint(item, ITEM_ACKNOWLEDGED_VERSION, (uint64_t)sqlite3_column_int64(entry, 6));
-    wire_put_message(push, PUSH_ITEMS, rpc_buffer_view(item));
+    wire_put_buffer(push, PUSH_ITEMS, item);
     return (!item->failed && !push->failed) || store_fail(store, OUTPOST_IO, "no memory");
 }
 
@@ -120,7 +120,7 @@ bool push_next(struct store *store, struct push_position *position,
     good = fill_push(store, position, limits, flight, &push);
     flight->len = push.len;
     if (good) {
-        wire_put_message(message, REQUEST_PUSH, rpc_buffer_view(&push));
+        wire_put_buffer(message, REQUEST_PUSH, &push);
         good = !message->failed || store_fail(store, OUTPOST_IO, "no memory");
     }
     rpc_buffer_deinit(&push);
@@ -314,6 +314,20 @@ static bool marks_refusal(const struct resent *resent, const struct answer *answ
                                      answer->reason != REASON_NOT_ADMIN));
 }
 
+static bool note_resent(struct answering *answering, const struct record_key *key)
+{
+    struct store *store = answering->store;
+    sqlite3_stmt *put = store_statement(store, STORE_RESENT_PUT);
+    sqlite3_stmt *trim = store_statement(store, STORE_RESENT_TRIM);
+
+    store_bind_key(put, key);
+    if (put == NULL || trim == NULL)
+        return false;
+    sqlite3_bind_int64(put, 4, answering->now_ms);
+    sqlite3_bind_int64(trim, 1, answering->now_ms);
+    return store_run(store, trim) && store_run(store, put);
+}
+
 /* An answer to what was sent again: the record as it now is, or that it has no
  * place on the server, and then none here (R22). */
 static bool apply_resent(struct answering *answering, int64_t n, const struct answer *answer)
@@ -332,7 +346,7 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
         return offer_lost(store, &resent.key, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
-    if (!store_run(store, remove) ||
+    if (!store_run(store, remove) || !note_resent(answering, &resent.key) ||
         (marks_refusal(&resent, answer) && !resend_refused(store, &resent.key, answer, &taken)))
         return false;
     if (taken)

@@ -51,9 +51,9 @@ bool repair_check(struct store *store, int64_t now_ms, bool *recount_out)
     if (!check_is_due(store, now_ms, &due) || !due)
         return store_ok(store);
     /* A read transaction: the app's edits, which go on, change nothing that is held. */
-    if (store_execute(store, "BEGIN") && store_load_sums(store) && held_each(store, &walk))
+    if (store_begin_read(store) && held_each(store, &walk))
         *recount_out = checking.damaged || !sums_equal(checking.sums, store->sums);
-    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    store_end_read(store);
     return store_ok(store);
 }
 

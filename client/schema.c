@@ -99,6 +99,11 @@ static const char own_tables[] =
     " acknowledged_version INTEGER NOT NULL DEFAULT 0);"
     "CREATE INDEX outpost_resend_order ON outpost_resend (rank, n);"
 
+    /* What of that the last session had answers to: its snapshots leave it out (R21). */
+    "CREATE TABLE outpost_resent ("
+    " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
+    " answered_at_ms INTEGER NOT NULL, PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
+
     /* Why the server (or R25) refused a record, as it was at that generation. */
     "CREATE TABLE outpost_rejected ("
     " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
@@ -401,7 +406,7 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
 {
     sqlite3_stmt **slot = &table->statements[which];
 
-    if (!store_ok(store))
+    if (!store_ready(store))
         return NULL;
     if (*slot == NULL) {
         char family_column[128];
@@ -669,18 +674,15 @@ static bool mend_in_transaction(struct mending *mending, int64_t *version_out)
 {
     struct store *store = mending->store;
 
-    if (!store_execute(store, "BEGIN IMMEDIATE"))
+    if (!store_begin_bare(store))
         return false;
-    store->in_transaction = true;
     mending->look = false;
     if (!mend_all(mending) ||
         !store_execute(store, "INSERT INTO outpost_state (one) SELECT 1"
                               " WHERE NOT EXISTS (SELECT 1 FROM outpost_state)") ||
-        !read_number(store, "PRAGMA schema_version", version_out) ||
-        !store_execute(store, "COMMIT"))
+        !read_number(store, "PRAGMA schema_version", version_out))
         return false;
-    store->in_transaction = false;
-    return true;
+    return store_commit_bare(store);
 }
 
 static bool ensure(struct store *store)

@@ -402,7 +402,7 @@ static bool note_loss(struct sync_session *session, bool reset, bool resend)
 static bool name_session(struct sync_session *session)
 {
     struct store *store = session->store;
-    sqlite3_stmt *statement = store_statement(store, STORE_JOURNAL_LAST_IN_SECOND);
+    sqlite3_stmt *statement = store_statement(store, STORE_ANSWERED_LAST_IN_SECOND);
 
     if (statement != NULL)
         sqlite3_bind_int64(statement, 1, session->options.now_ms);

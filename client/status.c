@@ -104,14 +104,13 @@ struct outpost_status outpost_get_status(outpost *device, struct outpost_device_
         return device_status(device);
     }
     /* One read transaction, so that the counts belong together. */
-    if (store_execute(store, "BEGIN") && store_load_sums(store) && read_state(store, &status) &&
-        read_regions(store, &status) && read_revisions(store, &status) &&
-        read_types(store, &status) &&
+    if (store_begin_read(store) && read_state(store, &status) && read_regions(store, &status) &&
+        read_revisions(store, &status) && read_types(store, &status) &&
         read_count(store, "SELECT count(*) FROM outpost_pending", &pending) &&
         read_count(store, "SELECT count(*) FROM outpost_rejected", &status.rejected)) {
         status.pending = pending - (status.rejected < pending ? status.rejected : pending);
         *status_out = status;
     }
-    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    store_end_read(store);
     return device_status(device);
 }

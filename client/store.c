@@ -186,9 +186,37 @@ void store_close(struct store *store)
 
 /* ---- Statements ------------------------------------------------------------------ */
 
+/* SQLite's word counts on whether one is open: it rolls back by itself when the disk is
+ * full, and a ROLLBACK may have failed. */
+static bool roll_back(struct store *store)
+{
+    for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
+        sqlite3_reset(store->statements[i]);
+    for (size_t i = 0; i < store->schema->type_count; i++)
+        for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
+            sqlite3_reset(store->tables[i].statements[j]);
+    if (!sqlite3_get_autocommit(store->db)) {
+        sqlite3_step(store->statements[STORE_ROLLBACK]);
+        sqlite3_reset(store->statements[STORE_ROLLBACK]);
+    }
+    return sqlite3_get_autocommit(store->db) != 0;
+}
+
+bool store_ready(struct store *store)
+{
+    bool begun = store->in_transaction || store->in_read;
+    bool open = store_ok(store) && !sqlite3_get_autocommit(store->db);
+
+    if (!store_ok(store))
+        return false;
+    if (begun && !open)
+        return store_fail(store, OUTPOST_IO, "SQLite has rolled back by itself");
+    return begun == open || roll_back(store) || store_fail_sqlite(store, "rolling back");
+}
+
 bool store_execute(struct store *store, const char *sql)
 {
-    if (!store_ok(store))
+    if (!store_ready(store))
         return false;
     if (sqlite3_exec(store->db, sql, NULL, NULL, NULL) != SQLITE_OK)
         return store_fail_sqlite(store, "setting up the database");
@@ -204,7 +232,7 @@ sqlite3_stmt *store_statement(struct store *store, enum store_statement which)
     };
     sqlite3_stmt **slot = &store->statements[which];
 
-    if (!store_ok(store))
+    if (!store_ready(store))
         return NULL;
     if (*slot == NULL && sqlite3_prepare_v2(store->db, texts[which], -1, slot, NULL) != SQLITE_OK) {
         store_fail_sqlite(store, "preparing a statement");
@@ -377,6 +405,41 @@ bool store_save_sums(struct store *store)
     return store_run(store, statement);
 }
 
+/* The way back is prepared first: it should not need memory when there is none. */
+static bool begin(struct store *store, enum store_statement which)
+{
+    return store_statement(store, STORE_ROLLBACK) != NULL &&
+           store_run(store, store_statement(store, which));
+}
+
+bool store_begin_read(struct store *store)
+{
+    store->in_read = begin(store, STORE_BEGIN_READ);
+    return store->in_read && store_load_sums(store);
+}
+
+void store_end_read(struct store *store)
+{
+    (void)roll_back(store);
+    store->in_read = false;
+}
+
+bool store_begin_bare(struct store *store)
+{
+    assert(!store->in_transaction);
+    store->in_transaction = begin(store, STORE_BEGIN);
+    return store->in_transaction;
+}
+
+bool store_commit_bare(struct store *store)
+{
+    assert(store->in_transaction);
+    if (!store_run(store, store_statement(store, STORE_COMMIT)))
+        return false;
+    store->in_transaction = false;
+    return true;
+}
+
 bool store_begin(struct store *store, enum store_durability durability)
 {
     bool full = durability == STORE_FULL;
@@ -388,19 +451,14 @@ bool store_begin(struct store *store, enum store_durability durability)
             return false;
         store->full = full;
     }
-    if (!store_execute(store, "BEGIN IMMEDIATE"))
-        return false;
-    store->in_transaction = true;
-    return switch_triggers(store) && set_applying(store, true) && store_load_sums(store);
+    return store_begin_bare(store) && switch_triggers(store) && set_applying(store, true) &&
+           store_load_sums(store);
 }
 
 bool store_commit(struct store *store)
 {
     assert(store->in_transaction);
-    if (!store_save_sums(store) || !set_applying(store, false) || !store_execute(store, "COMMIT"))
-        return false;
-    store->in_transaction = false;
-    return true;
+    return store_save_sums(store) && set_applying(store, false) && store_commit_bare(store);
 }
 
 struct outpost_status store_rollback(struct store *store)
@@ -408,13 +466,7 @@ struct outpost_status store_rollback(struct store *store)
     struct outpost_status status = store->status;
 
     if (store->in_transaction) {
-        for (size_t i = 0; i < STORE_STATEMENT_COUNT; i++)
-            sqlite3_reset(store->statements[i]);
-        for (size_t i = 0; i < store->schema->type_count; i++)
-            for (size_t j = 0; j < TABLE_STATEMENT_COUNT; j++)
-                sqlite3_reset(store->tables[i].statements[j]);
-        /* SQLite may have rolled back by itself (disk full); then this fails. */
-        sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+        (void)roll_back(store);
         store->in_transaction = false;
     }
     store->status = (struct outpost_status){.code = OUTPOST_OK};

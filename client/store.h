@@ -28,6 +28,10 @@
       "SELECT device_id, facility_id, enrolment_region_id, family_region_id, server,"             \
       " admin, accepts_zstd, cursor, receipt, token, caught_up, push_batch,"                      \
       " batch_bytes, sync_interval_s, pause, compression, link_bytes FROM outpost_state")         \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                   \
+    X(BEGIN_READ, "BEGIN")                                                                        \
+    X(COMMIT, "COMMIT")                                                                           \
+    X(ROLLBACK, "ROLLBACK")                                                                       \
     X(STATE_APPLYING, "UPDATE outpost_state SET applying = ?1")                                   \
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
@@ -126,14 +130,21 @@
     X(RESEND_BY_N, "SELECT type, family_id, id, mutation, acknowledged_version, rank <> -1 FROM " \
                    "outpost_resend WHERE n = ?1")                                                 \
     X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
+    X(RESENT_PUT, "INSERT OR REPLACE INTO outpost_resent (type, family_id, id, answered_at_ms)"   \
+                  " VALUES (?1, ?2, ?3, ?4)")                                                     \
+    X(RESENT_TRIM, "DELETE FROM outpost_resent WHERE answered_at_ms <> ?1")                       \
     X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
     X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
                        " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend)")                        \
     X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
-    X(JOURNAL_ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                         \
-                        " WHERE answered_at_ms = ?1")                                             \
-    X(JOURNAL_LAST_IN_SECOND, "SELECT coalesce(max(answered_at_ms), 0) FROM outpost_journal"      \
-                              " WHERE answered_at_ms >= ?1 AND answered_at_ms < ?1 + 1000")       \
+    X(ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                                 \
+                " WHERE answered_at_ms = ?1"                                                      \
+                " UNION ALL SELECT type, family_id, id FROM outpost_resent"                       \
+                " WHERE answered_at_ms = ?1")                                                     \
+    X(ANSWERED_LAST_IN_SECOND,                                                                    \
+      "SELECT coalesce(max(answered_at_ms), 0) FROM (SELECT answered_at_ms FROM outpost_journal"  \
+      " UNION ALL SELECT answered_at_ms FROM outpost_resent)"                                     \
+      " WHERE answered_at_ms >= ?1 AND answered_at_ms < ?1 + 1000")                               \
     X(JOURNAL_TRIM, "DELETE FROM outpost_journal WHERE answered_at_ms < ?1")                      \
     X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
                  " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \
@@ -285,7 +296,7 @@ struct store {
     sqlite3_stmt *statements[STORE_STATEMENT_COUNT];
     struct store_table *tables; /* one per type of the schema */
 
-    bool in_transaction;
+    bool in_transaction, in_read;
     bool full;         /* the connection's synchronous: FULL, else NORMAL */
     bool triggers_off; /* the connection's triggers */
     /* Of the database, while a transaction is open. */
@@ -320,8 +331,18 @@ bool store_fail(struct store *store, enum outpost_code code, const char *format,
 /* The same for what SQLite just reported. */
 bool store_fail_sqlite(struct store *store, const char *doing);
 bool store_ok(const struct store *store);
+/* No failure is noted, and a transaction is open exactly when it was begun: a ROLLBACK that
+ * found no memory is made up for. Asked before every statement. */
+bool store_ready(struct store *store);
 
 STORE_MUST_USE bool store_begin(struct store *store, enum store_durability durability);
+/* The same before there is a state row: of it nothing is read or written. */
+STORE_MUST_USE bool store_begin_bare(struct store *store);
+STORE_MUST_USE bool store_commit_bare(struct store *store);
+/* For reading alone: what is read belongs together, and the app goes on writing. */
+STORE_MUST_USE bool store_begin_read(struct store *store);
+/* Ends that, whether it began or not; a failure stays noted. */
+void store_end_read(struct store *store);
 STORE_MUST_USE bool store_commit(struct store *store);
 /* Undoes an open transaction, if any; forgets the failure and gives it back. */
 struct outpost_status store_rollback(struct store *store);

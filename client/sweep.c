@@ -18,7 +18,7 @@ static bool run_for_class(struct store *store, enum store_statement which, enum 
 
 static bool confirm_answered(struct store *store, int64_t session_ms)
 {
-    sqlite3_stmt *answered = store_statement(store, STORE_JOURNAL_ANSWERED);
+    sqlite3_stmt *answered = store_statement(store, STORE_ANSWERED);
 
     if (answered != NULL)
         sqlite3_bind_int64(answered, 1, session_ms);

@@ -75,10 +75,9 @@ static bool run(struct verification *verification)
     bool good;
 
     device_state_init(&state);
-    good = store_execute(store, "BEGIN") && store_load_sums(store) &&
-           device_state_load(store, &state) && held_each(store, &walk) &&
+    good = store_begin_read(store) && device_state_load(store, &state) && held_each(store, &walk) &&
            compare_regions(verification, state.caught_up);
-    sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
+    store_end_read(store);
     device_state_deinit(&state);
     return good;
 }

@@ -24,7 +24,7 @@ void rpc_buffer_deinit(struct rpc_buffer *buffer)
 void rpc_buffer_clear(struct rpc_buffer *buffer)
 {
     buffer->len = 0;
-    buffer->failed = false;
+    buffer->failed = buffer->no_memory = false;
 }
 
 uint8_t *rpc_buffer_reserve(struct rpc_buffer *buffer, size_t len)
@@ -42,7 +42,7 @@ uint8_t *rpc_buffer_reserve(struct rpc_buffer *buffer, size_t len)
             capacity = buffer->len_max;
         uint8_t *data = realloc(buffer->data, capacity);
         if (data == NULL) {
-            buffer->failed = true;
+            buffer->failed = buffer->no_memory = true;
             return NULL;
         }
         buffer->data = data;

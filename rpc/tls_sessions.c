@@ -69,6 +69,8 @@ static int keep(SSL *ssl, SSL_SESSION *session)
     if (HASH_COUNT(sessions->kept) >= TLS_SESSIONS_MAX)
         drop(sessions, sessions->kept);
     HASH_ADD(hh, sessions->kept, id, sizeof kept->id, kept);
+    if (kept->hh.tbl == NULL)
+        free(kept);
     pthread_mutex_unlock(&sessions->mutex);
     return 0;
 }

@@ -18,7 +18,7 @@ void clash_encode(const struct clash *clash, struct rpc_buffer *scratch, struct 
     wire_put_uint(scratch, CLASH_ARRIVING_LOST, clash->arriving_lost);
     wire_put_bytes(scratch, CLASH_STORED, clash->stored);
     wire_put_bytes(scratch, CLASH_ARRIVING, clash->arriving);
-    wire_put_message(entry, ENTRY_CLASHES, rpc_buffer_view(scratch));
+    wire_put_buffer(entry, ENTRY_CLASHES, scratch);
 }
 
 static bool parse(struct rpc_bytes bytes, struct clash *clash)

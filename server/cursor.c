@@ -169,7 +169,7 @@ void cursor_encode(const struct cursor *cursor, struct rpc_buffer *buffer)
     for (size_t i = 0; i < cursor->region_count; i++) {
         rpc_buffer_clear(&region);
         encode_region(&cursor->regions[i], &region);
-        wire_put_message(buffer, CURSOR_REGION, rpc_buffer_view(&region));
+        wire_put_buffer(buffer, CURSOR_REGION, &region);
     }
     buffer->failed = buffer->failed || region.failed;
     rpc_buffer_deinit(&region);

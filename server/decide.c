@@ -307,6 +307,8 @@ static void encode_clash(const struct decision *decision, const struct merge_cla
     clash.stored = rpc_buffer_view(&work->stored);
     clash.arriving = rpc_buffer_view(&work->answer);
     clash_encode(&clash, &work->clash, &work->clashes);
+    if (work->stored.failed || work->answer.failed)
+        decision->set->failed = true;
 }
 
 /* R12: listed until someone resolves it; also when the refused value was all. */
@@ -335,7 +337,8 @@ static bool add_conflict(struct decision *decision)
     };
     *set->conflicts_end = conflict;
     set->conflicts_end = &conflict->next;
-    return conflict->clashes.data != NULL && conflict->mutation.data != NULL;
+    return !set->work->clashes.failed && conflict->clashes.data != NULL &&
+           conflict->mutation.data != NULL;
 }
 
 static bool add_quarantine(struct decision *decision)
@@ -445,6 +448,8 @@ static struct push_outcome merge_item(struct decision *decision)
         outcome = place_merged(decision, &work->merged, &after);
     rpc_buffer_clear(&work->body);
     record_body_encode(&work->merged.record.body, &work->body);
+    if (work->body.failed)
+        set->failed = true;
     if (outcome.status == PUSH_MERGED && work->body.len > RECORD_BODY_BYTES_MAX)
         outcome = quarantined(PUSH_REASON_TOO_LARGE, 0);
     if (outcome.status != PUSH_MERGED)
@@ -506,9 +511,9 @@ static void put_answer(struct push_batch *batch, struct push_work *work,
         struct record_image image = {record->key, record->version, record->deleted, record->body};
         rpc_buffer_clear(&work->clash);
         record_image_encode(&image, &work->clash);
-        wire_put_message(&work->answer, ANSWER_RECORD, rpc_buffer_view(&work->clash));
+        wire_put_buffer(&work->answer, ANSWER_RECORD, &work->clash);
     }
-    wire_put_message(&batch->result, RESULT_ANSWERS, rpc_buffer_view(&work->answer));
+    wire_put_buffer(&batch->result, RESULT_ANSWERS, &work->answer);
 }
 
 static void note_applied(const struct decision *decision)

@@ -73,6 +73,8 @@ static bool put_row(struct push_set *set, const struct push_region *region,
         row->key = key;
         row->record = record;
         HASH_ADD(hh, set->rows, key, sizeof key, row);
+        if (row->hh.tbl == NULL)
+            return false;
     }
     row->seq = region->last_seq;
     return true;

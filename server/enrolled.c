@@ -152,6 +152,20 @@ static bool get_device(const json_t *line, struct store_device *device)
            get_id(line, "facility_id", &device->facility_id);
 }
 
+static struct enrolled *add_device(struct enrolled **devices, const struct store_device *device)
+{
+    struct enrolled *known = calloc(1, sizeof *known);
+
+    if (known == NULL)
+        return NULL;
+    known->add.device = *device;
+    HASH_ADD(hh, *devices, add.device.device_id, sizeof device->device_id, known);
+    if (known->hh.tbl != NULL)
+        return known;
+    free(known);
+    return NULL;
+}
+
 /* Takes what is news in the line. False: no memory. */
 static bool take_line(struct enrolled **devices, const char *text)
 {
@@ -164,12 +178,8 @@ static bool take_line(struct enrolled **devices, const char *text)
     if (get_device(line, &device)) {
         HASH_FIND(hh, *devices, &device.device_id, sizeof device.device_id, known);
         if (known == NULL) {
-            known = calloc(1, sizeof *known);
+            known = add_device(devices, &device);
             good = known != NULL;
-            if (good) {
-                known->add.device = device;
-                HASH_ADD(hh, *devices, add.device.device_id, sizeof device.device_id, known);
-            }
         } else if (device.standing.version >= known->add.device.standing.version) {
             known->add.device = device;
         }

@@ -281,7 +281,7 @@ static void put_view(struct rpc_buffer *welcome, struct rpc_buffer *part,
         rpc_buffer_clear(part);
         wire_put_uint(part, WITHHELD_TYPE, view->fields[i].type);
         wire_put_uint(part, WITHHELD_FIELD, view->fields[i].field);
-        wire_put_message(welcome, WELCOME_WITHHELD_FIELDS, rpc_buffer_view(part));
+        wire_put_buffer(welcome, WELCOME_WITHHELD_FIELDS, part);
     }
 }
 
@@ -298,7 +298,7 @@ static void send_welcome(struct stream *stream, const bool resets[2])
     wire_put_uint(&part, SETTINGS_SYNC_INTERVAL_S, settings->sync_interval_s);
     wire_put_uint(&part, SETTINGS_PAUSE, settings->pause);
     wire_put_uint(&part, SETTINGS_COMPRESSION, settings->compression);
-    wire_put_message(&welcome, WELCOME_SETTINGS, rpc_buffer_view(&part));
+    wire_put_buffer(&welcome, WELCOME_SETTINGS, &part);
     for (size_t i = 0; i < stream->hello.head_count; i++) {
         const struct store_head *head = &stream->hello.heads[i];
         rpc_buffer_clear(&part);
@@ -306,7 +306,7 @@ static void send_welcome(struct stream *stream, const bool resets[2])
         wire_put_uint(&part, TOTAL_RECORDS, head->records);
         wire_put_uint(&part, TOTAL_REMAINING, remaining(&stream->cursor.regions[i], head));
         wire_put_uint(&part, TOTAL_RESET, resets[i]);
-        wire_put_message(&welcome, WELCOME_REGIONS, rpc_buffer_view(&part));
+        wire_put_buffer(&welcome, WELCOME_REGIONS, &part);
     }
     stream_put_id(&welcome, WELCOME_FACILITY_ID, &stream->device.facility);
     wire_put_uint(&welcome, WELCOME_SERVER_TIME_MS,
@@ -318,8 +318,8 @@ static void send_welcome(struct stream *stream, const bool resets[2])
     if (stream->peer.set_compression != NULL)
         stream->peer.set_compression(stream->peer.context,
                                      (enum settings_compression)settings->compression);
-    struct rpc_bytes bytes = rpc_buffer_view(&welcome);
-    stream_send(stream, RESPONSE_WELCOME, &bytes, 1);
+    const struct rpc_buffer *parts[] = {&welcome};
+    stream_send(stream, RESPONSE_WELCOME, parts, 1);
     rpc_buffer_deinit(&part);
     rpc_buffer_deinit(&welcome);
 }

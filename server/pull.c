@@ -200,8 +200,7 @@ static void send_page(struct stream *stream, struct cursor_region *region, struc
         stream_put_id(&rest, PULL_SNAPSHOT_COMPLETE, &region->region_id);
     if (begins)
         stream_put_id(&rest, PULL_SNAPSHOT_BEGIN, &region->region_id);
-    struct rpc_bytes parts[] = {rpc_buffer_view(&page->encoded), rpc_buffer_view(&page->markers),
-                                rpc_buffer_view(&rest)};
+    const struct rpc_buffer *parts[] = {&page->encoded, &page->markers, &rest};
     stream_send(stream, RESPONSE_PULL, parts, 3);
     rpc_buffer_deinit(&rest);
 }
@@ -287,13 +286,13 @@ static void send_caught_up(struct stream *stream)
         wire_put_uint(&part, STATE_SEQ, head->last.seq);
         wire_put_uint(&part, STATE_RECORDS, head->records);
         wire_put_fixed64(&part, STATE_DIGEST, head->digest);
-        wire_put_message(&message, CAUGHT_UP_REGIONS, rpc_buffer_view(&part));
+        wire_put_buffer(&message, CAUGHT_UP_REGIONS, &part);
     }
     if (caught_up->renew_token)
         wire_put_bytes(&message, CAUGHT_UP_NEXT_TOKEN,
                        rpc_bytes_view(caught_up->next_token, TOKEN_LEN));
-    struct rpc_bytes bytes = rpc_buffer_view(&message);
-    stream_send(stream, RESPONSE_CAUGHT_UP, &bytes, 1);
+    const struct rpc_buffer *parts[] = {&message};
+    stream_send(stream, RESPONSE_CAUGHT_UP, parts, 1);
     rpc_buffer_deinit(&part);
     rpc_buffer_deinit(&message);
 }

@@ -91,10 +91,12 @@ static bool item_fill(struct push_batch *batch, struct push_item *item, struct r
     struct record_mutation parsed;
 
     item->bytes = arena_dup(&batch->arena, mutation);
+    if (item->bytes.len != mutation.len)
+        return false;
     item->id = record_mutation_id(hasher, item->bytes);
     item->parsed = record_mutation_parse(item->bytes, &parsed);
     if (!item->parsed)
-        return mutation.len == 0 || item->bytes.data != NULL;
+        return true;
     item->mutation = arena_alloc(&batch->arena, sizeof parsed);
     if (item->mutation == NULL)
         return false;
@@ -231,6 +233,8 @@ struct push_record *push_set_record(struct push_set *set, const struct record_ke
         return NULL;
     record->key = *key;
     HASH_ADD(hh, set->records, key, sizeof *key, record);
+    if (record->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return record;
 }
@@ -247,6 +251,8 @@ struct push_family *push_set_family(struct push_set *set, const struct record_uu
         return NULL;
     family->id = *id;
     HASH_ADD(hh, set->families, id, sizeof *id, family);
+    if (family->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return family;
 }
@@ -265,6 +271,8 @@ struct push_known *push_set_known(struct push_set *set, const struct record_uuid
         return NULL;
     known->key = key;
     HASH_ADD(hh, set->known, key, sizeof key, known);
+    if (known->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return known;
 }
@@ -281,6 +289,8 @@ struct push_region *push_set_region(struct push_set *set, const struct record_uu
         return NULL;
     region->id = *id;
     HASH_ADD(hh, set->regions, id, sizeof *id, region);
+    if (region->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return region;
 }
@@ -299,6 +309,8 @@ struct push_marker *push_set_marker(struct push_set *set, const struct record_uu
         return NULL;
     marker->key = key;
     HASH_ADD(hh, set->markers, key, sizeof key, marker);
+    if (marker->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return marker;
 }
@@ -317,6 +329,8 @@ struct push_receipts *push_set_receipts(struct push_set *set, const struct scope
         return NULL;
     receipts->key = key;
     HASH_ADD(hh, set->receipts, key, sizeof key, receipts);
+    if (receipts->hh.tbl == NULL)
+        return NULL;
     *added = true;
     return receipts;
 }

@@ -74,8 +74,8 @@ static bool send_wipe_order(struct stream *stream, int64_t ordered_at_ms)
     wire_put_uint(&message, WIPE_ORDER_ORDERED_AT_MS, (uint64_t)ordered_at_ms);
     wire_put_bytes(&message, WIPE_ORDER_TOKEN, token);
     wire_put_bytes(&message, WIPE_ORDER_SIGNATURE, rpc_bytes_view(signature.bytes, signature.len));
-    struct rpc_bytes bytes = rpc_buffer_view(&message);
-    stream_send(stream, RESPONSE_WIPE_ORDER, &bytes, 1);
+    const struct rpc_buffer *parts[] = {&message};
+    stream_send(stream, RESPONSE_WIPE_ORDER, parts, 1);
     rpc_buffer_deinit(&message);
     return true;
 }

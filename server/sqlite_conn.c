@@ -5,8 +5,7 @@
  */
 #include "sqlite_conn.h"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <stdlib.h>
 
 enum {
     /* Another process (an administrator's command) may hold the write lock for
@@ -14,22 +13,11 @@ enum {
     BUSY_TIMEOUT_MS = 10000,
 };
 
-/* SQLite makes a file that everybody may read; its -wal and -shm take its mode. */
-static void make_private(const char *file)
-{
-    int descriptor = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (descriptor >= 0)
-        close(descriptor); /* else opening the database tells why */
-}
-
 struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, bool create)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 
     *conn = (struct sqlite_conn){0};
-    if (create)
-        make_private(file);
     int code = sqlite3_open_v2(file, &conn->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
@@ -101,15 +89,52 @@ sqlite3_stmt *sqlite_conn_statement(struct sqlite_conn *conn, const char *sql)
         }
     }
     if (conn->statement_count == SQLITE_CONN_STATEMENTS_MAX)
-        return NULL;
+        abort(); /* the program has more statements than the table */
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v3(conn->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
-        SQLITE_OK)
+    int code = sqlite3_prepare_v3(conn->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL);
+    if (code != SQLITE_OK) {
+        conn->failure = code;
         return NULL;
+    }
     conn->statements[conn->statement_count].sql = sql;
     conn->statements[conn->statement_count].statement = statement;
     conn->statement_count++;
     return statement;
+}
+
+int sqlite_conn_failure(const struct sqlite_conn *conn)
+{
+    return conn->failure;
+}
+
+static const char commit_sql[] = "COMMIT", rollback_sql[] = "ROLLBACK";
+
+static int run_prepared(struct sqlite_conn *conn, const char *sql)
+{
+    sqlite3_stmt *statement = sqlite_conn_statement(conn, sql);
+
+    return statement != NULL ? sqlite_conn_run(statement) : sqlite_conn_failure(conn);
+}
+
+int sqlite_conn_begin(struct sqlite_conn *conn, bool writes)
+{
+    conn->failure = SQLITE_OK;
+    if (sqlite_conn_statement(conn, commit_sql) == NULL ||
+        sqlite_conn_statement(conn, rollback_sql) == NULL)
+        return sqlite_conn_failure(conn);
+    sqlite_conn_rollback(conn);
+    return run_prepared(conn, writes ? "BEGIN IMMEDIATE" : "BEGIN");
+}
+
+int sqlite_conn_commit(struct sqlite_conn *conn)
+{
+    return conn->failure == SQLITE_OK ? run_prepared(conn, commit_sql) : conn->failure;
+}
+
+void sqlite_conn_rollback(struct sqlite_conn *conn)
+{
+    if (!sqlite3_get_autocommit(conn->db))
+        run_prepared(conn, rollback_sql);
 }
 
 int sqlite_conn_run(sqlite3_stmt *statement)

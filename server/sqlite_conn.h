@@ -12,10 +12,11 @@
 
 /* Statements are kept by the address of their text, so each text must be a
  * literal (or static) and is prepared once per connection. */
-enum { SQLITE_CONN_STATEMENTS_MAX = 64 };
+enum { SQLITE_CONN_STATEMENTS_MAX = 128 };
 
 struct sqlite_conn {
     sqlite3 *db;
+    int failure; /* of a statement that could not be prepared; the transaction is lost */
     size_t statement_count;
     struct {
         const char *sql;
@@ -32,9 +33,18 @@ struct rpc_status sqlite_conn_status(struct sqlite_conn *conn, int code);
 /* Executes statements without parameters or results. */
 int sqlite_conn_exec(struct sqlite_conn *conn, const char *sql);
 
-/* The prepared statement, reset and without bindings; NULL: an error, which
- * sqlite_conn_status(conn, sqlite3_errcode(conn->db)) tells. */
+/* Transactions of a connection that goes on after a failure. Ending one needs no
+ * memory; should it fail all the same, the next begin makes up for it. */
+int sqlite_conn_begin(struct sqlite_conn *conn, bool writes);
+int sqlite_conn_commit(struct sqlite_conn *conn);
+/* If one is open. */
+void sqlite_conn_rollback(struct sqlite_conn *conn);
+
+/* The prepared statement, reset and without bindings; NULL: sqlite_conn_failure tells why,
+ * whatever was prepared after it, and the transaction cannot be committed. */
 sqlite3_stmt *sqlite_conn_statement(struct sqlite_conn *conn, const char *sql);
+/* SQLITE_OK: everything could be prepared since the transaction began. */
+int sqlite_conn_failure(const struct sqlite_conn *conn);
 
 /* Runs a statement that gives no row. SQLITE_DONE is turned into SQLITE_OK. */
 int sqlite_conn_run(sqlite3_stmt *statement);

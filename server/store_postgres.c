@@ -115,6 +115,10 @@ static bool put_push(struct postgres_store *self, struct store_push *push)
         region->region_id = push->region_id;
         store_queue_init(&region->pushes);
         HASH_ADD(hh, self->regions, region_id, sizeof region->region_id, region);
+        if (region->hh.tbl == NULL) {
+            free(region);
+            return false;
+        }
     }
     store_queue_put(&region->pushes, &push->request);
     if (!region->taken && !region->waits)

@@ -158,7 +158,7 @@ static void page_add_row(const PGresult *result, size_t at, struct rpc_buffer *s
     row->stamp = postgres_u64(result, at, 5);
     row->seq = postgres_u64(result, at, 6);
     row->offset = page->encoded.len;
-    wire_put_message(&page->encoded, PULL_RECORDS, rpc_buffer_view(scratch));
+    wire_put_buffer(&page->encoded, PULL_RECORDS, scratch);
     row->len = page->encoded.len - row->offset;
 }
 
@@ -172,7 +172,7 @@ static bool take_rows(const PGresult *result, struct store_page *page)
         page_add_row(result, at, &scratch, page);
     page->at_end =
         page->row_count == count && count < page->rows_max && page->encoded.len < page->bytes_max;
-    bool good = !page->encoded.failed && !scratch.failed;
+    bool good = !page->encoded.failed;
     rpc_buffer_deinit(&scratch);
     return good;
 }

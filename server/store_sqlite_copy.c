@@ -14,7 +14,7 @@ int sqlite_read_tokens(struct sqlite_conn *conn, const struct record_uuid *devic
 
     *tokens_out = (struct token_pair){0};
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, device_id);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
@@ -35,7 +35,7 @@ static int read_key_owner(struct sqlite_conn *conn, const struct store_device *a
 
     *owner_out = (struct record_uuid){{0}};
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_bytes(statement, 1, asked->public_key, asked->public_key_len);
     sqlite_bind_uuid(statement, 2, &asked->copied_from);
     int code = sqlite3_step(statement);
@@ -62,7 +62,7 @@ static int count_copies(struct sqlite_conn *conn, const struct record_uuid *devi
 
     *count_out = STORE_COPIES_MAX;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, device_id);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
@@ -78,7 +78,7 @@ int sqlite_copy_settings(struct sqlite_conn *conn, const struct store_device *co
               " SELECT level, ?3, name, value FROM setting WHERE level = ?1 AND id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_int(statement, 1, STORE_SETTING_DEVICE);
     sqlite_bind_uuid(statement, 2, &copy->copied_from);
     sqlite_bind_uuid(statement, 3, &copy->device_id);

@@ -17,7 +17,7 @@ int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles
     struct record_body body;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_int64(statement, 1, roles->facility->number);
     sqlite_bind_uuid(statement, 2, facility);
     int code = sqlite3_step(statement);
@@ -43,7 +43,7 @@ int sqlite_region_known(struct sqlite_conn *conn, const struct scope_roles *role
 
     *known_out = false;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_int64(statement, 1, roles->region->number);
     sqlite_bind_uuid(statement, 2, region);
     int code = sqlite3_step(statement);
@@ -65,7 +65,7 @@ static int write_token(struct sqlite_conn *conn, const struct store_caught_up *c
     const struct store_sync *sync = &caught_up->sync;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &caught_up->caller.device_id);
     sqlite_bind_bytes(statement, 2, caught_up->next_token, TOKEN_LEN);
     sqlite_bind_bytes(statement, 3, caught_up->presented_token, TOKEN_LEN);
@@ -145,7 +145,7 @@ static int read_rights(struct sqlite_conn *conn, const struct record_uuid *devic
 
     rights->count = 0;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, device_id);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct record_uuid region = sqlite_column_uuid(statement, 0);
@@ -163,7 +163,7 @@ int sqlite_read_device(struct sqlite_conn *conn, const struct record_uuid *devic
 
     *found_out = false;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, device_id);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
@@ -236,7 +236,7 @@ int sqlite_device_list(struct sqlite_conn *conn, struct store_device_list *list)
     list->devices = NULL;
     list->device_count = 0;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store_device *grown =
             realloc(list->devices, (list->device_count + 1) * sizeof *list->devices);
@@ -276,7 +276,7 @@ static int insert_device(struct sqlite_conn *conn, const struct store_device *de
     bool copied = !record_uuid_is_zero(&device->copied_from);
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &device->device_id);
     sqlite_bind_uuid(statement, 2, &device->enrolment_region);
     sqlite_bind_uuid(statement, 3, &device->facility_id);
@@ -296,7 +296,7 @@ static int write_rights(struct sqlite_conn *conn, const struct store_device *dev
     int code = SQLITE_OK;
 
     if (put == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     for (size_t i = 0; i < rights->count && code == SQLITE_OK; i++) {
         sqlite_bind_uuid(put, 1, &device->device_id);
         sqlite_bind_uuid(put, 2, &rights->rights[i].region);
@@ -314,7 +314,7 @@ static int write_standing(struct sqlite_conn *conn, const struct store_device *d
               " wiped_at_ms = ?5 WHERE device_id = ?1");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &device->device_id);
     sqlite3_bind_int(statement, 2, standing->revoked);
     sqlite_bind_u64(statement, 3, standing->version);
@@ -340,7 +340,7 @@ int sqlite_device_add(struct sqlite_conn *conn, const struct store_device_add *a
     int code = sqlite_read_device(conn, &add->device.device_id, &present, &found);
 
     if (code != SQLITE_OK || use == NULL)
-        return code != SQLITE_OK ? code : sqlite3_errcode(conn->db);
+        return code != SQLITE_OK ? code : sqlite_conn_failure(conn);
     if (!found || present.standing.version < add->device.standing.version)
         code = sqlite_write_device(conn, &add->device);
     if (code == SQLITE_OK && !found && !record_uuid_is_zero(&add->device.copied_from))

@@ -25,7 +25,7 @@ int sqlite_code_add(struct sqlite_conn *conn, const struct scope_roles *roles,
         conn, "INSERT OR REPLACE INTO enrolment(selector, secret_hash, facility_id, admin,"
               " expires_at_ms, tries_left, region_ids) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_bytes(statement, 7, add->regions, add->region_count * sizeof add->regions[0]);
     sqlite3_bind_text(statement, 1, add->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);
     sqlite_bind_bytes(statement, 2, add->secret_hash, STORE_CODE_HASH_LEN);
@@ -66,7 +66,7 @@ static int read_code(struct sqlite_conn *conn, struct store_enrol *enrol)
 
     enrol->verdict = STORE_CODE_WRONG;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_text(statement, 1, enrol->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
@@ -96,7 +96,7 @@ static int count_wrong_secret(struct sqlite_conn *conn, const struct store_enrol
         conn, "UPDATE enrolment SET tries_left = tries_left - 1 WHERE selector = ?1");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_text(statement, 1, enrol->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);
     return sqlite_conn_run(statement);
 }
@@ -107,7 +107,7 @@ static int use_code(struct sqlite_conn *conn, const struct store_enrol *enrol)
         sqlite_conn_statement(conn, "UPDATE enrolment SET used_by = ?2 WHERE selector = ?1");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_text(statement, 1, enrol->selector, STORE_CODE_SELECTOR_LEN, SQLITE_STATIC);
     sqlite_bind_uuid(statement, 2, &enrol->device.device_id);
     int code = sqlite_conn_run(statement);

@@ -112,7 +112,7 @@ static int walk_begin(struct sqlite_conn *conn, const struct scope_roles *roles,
     walk->root = sqlite_conn_statement(conn, "SELECT seq FROM record WHERE region_id = ?1"
                                              " AND family_id = ?2 AND type = ?3 AND id = ?2");
     if (walk->statement == NULL || walk->root == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(walk->statement, 1, &page->region_id);
     sqlite_bind_uuid(walk->statement, 2, &page->after.family);
     sqlite_bind_uuid(walk->statement, 3, &page->facility);
@@ -200,7 +200,7 @@ static void page_add_row(sqlite3_stmt *statement, struct rpc_buffer *scratch,
     row->stamp = sqlite_column_u64(statement, 5);
     row->seq = sqlite_column_u64(statement, 6);
     row->offset = page->encoded.len;
-    wire_put_message(&page->encoded, PULL_RECORDS, rpc_buffer_view(scratch));
+    wire_put_buffer(&page->encoded, PULL_RECORDS, scratch);
     row->len = page->encoded.len - row->offset;
 }
 
@@ -231,12 +231,12 @@ static int read_rows(struct sqlite_conn *conn, const struct scope_roles *roles,
     int code = walk_begin(conn, roles, page, &walk);
 
     if (rows == NULL || code != SQLITE_OK)
-        return code != SQLITE_OK ? code : sqlite3_errcode(conn->db);
+        return code != SQLITE_OK ? code : sqlite_conn_failure(conn);
     rpc_buffer_init(&scratch, RECORD_ENVELOPE_BYTES_MAX);
     code =
         page->part == STORE_OWN && !walk.more ? SQLITE_DONE : add_rows(rows, &walk, &scratch, page);
     page->at_end = code == SQLITE_DONE;
-    bool no_memory = page->encoded.failed || scratch.failed;
+    bool no_memory = page->encoded.failed;
     rpc_buffer_deinit(&scratch);
     sqlite3_reset(rows);
     sqlite3_reset(walk.statement);
@@ -272,7 +272,7 @@ static int read_markers(struct sqlite_conn *conn, struct store_page *page)
     int code = SQLITE_DONE;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     page->entered = calloc(page->rows_max, sizeof *page->entered);
     if (page->entered == NULL)
         return SQLITE_NOMEM;

@@ -15,7 +15,7 @@ static int load_family(struct sqlite_conn *conn, struct push_family *family)
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &family->id);
     sqlite3_bind_int(statement, 2, SCOPE_FAMILY_REGIONS_MAX);
     family->loaded = true;
@@ -34,7 +34,7 @@ static int load_known(struct sqlite_conn *conn, struct push_known *known)
         "SELECT status, reason, field FROM mutation WHERE region_id = ?1 AND mutation_id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &known->key.region);
     sqlite_bind_bytes(statement, 2, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
     int code = sqlite3_step(statement);
@@ -70,7 +70,7 @@ static int load_marker(struct sqlite_conn *conn, struct push_marker *marker)
         conn, "SELECT kind, seq FROM marker WHERE region_id = ?1 AND family_id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &marker->key.region);
     sqlite_bind_uuid(statement, 2, &marker->key.family);
     int code = sqlite3_step(statement);
@@ -90,7 +90,7 @@ static int load_receipts(struct sqlite_conn *conn, struct push_receipts *receipt
         "SELECT substr(receipts, 1, 16) FROM receipt WHERE region_id = ?1 AND device_id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &receipts->key.region);
     sqlite_bind_uuid(statement, 2, &receipts->key.device);
     int code = sqlite3_step(statement);
@@ -134,7 +134,7 @@ static int load_record(struct sqlite_conn *conn, struct push_set *set, struct pu
         conn, "SELECT version, deleted, stamp, body, past FROM record"
               " WHERE region_id = ?1 AND family_id = ?2 AND type = ?3 AND id = ?4");
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &region);
     sqlite_bind_uuid(statement, 2, &record->key.family);
     sqlite3_bind_int64(statement, 3, record->key.type);
@@ -156,7 +156,7 @@ static int load_whole(struct sqlite_conn *conn, struct push_set *set, struct pus
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &family->regions.ids[0]);
     sqlite_bind_uuid(statement, 2, &family->id);
     family->whole_loaded = true;
@@ -230,7 +230,7 @@ static int write_purge(struct sqlite_conn *conn, const struct push_purge *purge)
         sqlite_conn_statement(conn, "DELETE FROM record WHERE region_id = ?1 AND family_id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &purge->region);
     sqlite_bind_uuid(statement, 2, &purge->family);
     return sqlite_conn_run(statement);
@@ -248,7 +248,7 @@ static int write_row(struct sqlite_conn *conn, const struct push_row *row)
         " body = excluded.body, past = excluded.past");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &row->key.region);
     sqlite_bind_uuid(statement, 2, &record->key.family);
     sqlite3_bind_int64(statement, 3, record->key.type);
@@ -270,7 +270,7 @@ static int write_marker(struct sqlite_conn *conn, const struct push_marker *mark
               " kind = excluded.kind");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &marker->key.region);
     sqlite_bind_uuid(statement, 2, &marker->key.family);
     sqlite_bind_u64(statement, 3, marker->seq);
@@ -287,7 +287,7 @@ static int write_log(struct sqlite_conn *conn, const struct push_log *log)
               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &log->region);
     sqlite_bind_u64(statement, 2, entry->seq);
     sqlite3_bind_int(statement, 3, entry->kind);
@@ -312,7 +312,7 @@ static int write_known(struct sqlite_conn *conn, const struct push_known *known)
               " status = excluded.status, reason = excluded.reason, field = excluded.field");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &known->key.region);
     sqlite_bind_bytes(statement, 2, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
     sqlite3_bind_int(statement, 3, known->status);
@@ -328,7 +328,7 @@ static int write_quarantine(struct sqlite_conn *conn, const struct push_quaranti
               " field, mutation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &entry->known->key.region);
     sqlite_bind_bytes(statement, 2, entry->known->key.id.bytes, RECORD_MUTATION_ID_LEN);
     sqlite_bind_uuid(statement, 3, &entry->device);
@@ -352,7 +352,7 @@ static int write_conflict(struct sqlite_conn *conn, const struct push_conflict *
               " clashes = excluded.clashes, resolved_at_ms = 0, resolved_by = ''");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &conflict->region);
     sqlite_bind_bytes(statement, 2, conflict->mutation_id.bytes, RECORD_MUTATION_ID_LEN);
     sqlite_bind_uuid(statement, 3, &conflict->key.family);
@@ -377,7 +377,7 @@ static int write_region(struct sqlite_conn *conn, const struct push_region *regi
     uint8_t types[TYPE_SUMS_MAX * TYPE_SUM_LEN];
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &region->id);
     sqlite_bind_u64(statement, 2, region->last_seq);
     sqlite_bind_bytes(statement, 3, region->last_hash, AUDIT_HASH_LEN);
@@ -394,7 +394,7 @@ static int write_family(struct sqlite_conn *conn, const struct push_family *fami
         sqlite_conn_statement(conn, "INSERT INTO family(family_id, region_id) VALUES (?1, ?2)");
 
     if (remove == NULL || insert == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(remove, 1, &family->id);
     int code = sqlite_conn_run(remove);
     for (size_t i = 0; i < family->regions.count && code == SQLITE_OK; i++) {
@@ -413,7 +413,7 @@ static int write_places(struct sqlite_conn *conn, const char *sql, const struct 
     int code = SQLITE_OK;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     for (size_t i = 0; i < regions->count; i++)
         for (size_t j = 0; j < facilities->count && code == SQLITE_OK; j++) {
             sqlite_bind_uuid(statement, 1, &regions->ids[i]);
@@ -454,7 +454,7 @@ static int write_receipts(struct sqlite_conn *conn, const struct push_receipts *
               " receipts = substr(CAST(excluded.receipts || receipts AS BLOB), 1, ?4)");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &receipts->key.region);
     sqlite_bind_uuid(statement, 2, &receipts->key.device);
     sqlite_bind_bytes(statement, 3, receipts->last, AUDIT_HASH_LEN);

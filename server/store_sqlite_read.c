@@ -17,7 +17,7 @@ int sqlite_read_head_and_types(struct sqlite_conn *conn, const struct record_uui
                                     " FROM sync_region WHERE region_id = ?1");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, region_id);
     int code = sqlite3_step(statement);
     *head_out = (struct store_head){.region_id = *region_id};
@@ -58,7 +58,7 @@ int sqlite_read_place_hash(struct sqlite_conn *conn, const struct record_uuid *r
         conn, "SELECT hash FROM change_log WHERE region_id = ?1 AND seq = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, region_id);
     sqlite_bind_u64(statement, 2, place->seq);
     int code = sqlite3_step(statement);
@@ -99,7 +99,7 @@ static int read_all_heads(struct sqlite_conn *conn, struct store_heads *heads)
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct store_head *grown =
             realloc(heads->heads, (heads->head_count + 1) * sizeof *heads->heads);
@@ -155,7 +155,7 @@ static int read_receipt_known(struct sqlite_conn *conn, struct store_hello *hell
 
     hello->receipt_known = memcmp(hello->receipt, none, sizeof none) == 0;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &hello->device.enrolment_region);
     sqlite_bind_uuid(statement, 2, &hello->device_id);
     int code = sqlite3_step(statement);
@@ -231,7 +231,7 @@ int sqlite_read_record(struct sqlite_conn *conn, struct store_record_get *get)
     rpc_buffer_init(&get->body, RECORD_BODY_BYTES_MAX);
     get->found = false;
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     if (!get->any_family && !get->of_family)
         sqlite_bind_uuid(statement, 1, &get->region_id);
     if (!get->any_family)
@@ -287,7 +287,7 @@ int sqlite_read_log(struct sqlite_conn *conn, struct store_log_list *list)
     int code = SQLITE_NOMEM;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     arena_init(&list->arena, STORE_LIST_ROWS_MAX * (RECORD_ENVELOPE_BYTES_MAX + 1024));
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);

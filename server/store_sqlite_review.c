@@ -14,7 +14,7 @@ static int count_rows(struct sqlite_conn *conn, const char *sql, uint64_t *count
     sqlite3_stmt *statement = sqlite_conn_statement(conn, sql);
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         *count_out = sqlite_column_u64(statement, 0);
@@ -101,7 +101,7 @@ int sqlite_quarantine_list(struct sqlite_conn *conn, struct store_quarantine_lis
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     arena_init(&list->arena, (size_t)STORE_LIST_ROWS_MAX * ENTRY_BYTES_MAX);
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);
@@ -145,7 +145,7 @@ static int read_kept(struct sqlite_conn *conn, const struct scope_roles *roles,
     struct scope_device author;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     bind_entry(statement, review);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
@@ -168,7 +168,7 @@ static int take_out(struct sqlite_conn *conn, const struct store_review *review)
         conn, "DELETE FROM quarantine WHERE region_id = ?1 AND mutation_id = ?2");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     bind_entry(statement, review);
     return sqlite_conn_run(statement);
 }
@@ -217,7 +217,7 @@ int sqlite_quarantine_discard(struct sqlite_conn *conn, struct store_quarantine_
     sqlite3_stmt *statement = sqlite_conn_statement(conn, discard->purge ? purge : keep);
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     bind_review(statement, &discard->review);
     return run_change(conn, statement, &discard->found);
 }
@@ -252,7 +252,7 @@ int sqlite_conflict_list(struct sqlite_conn *conn, struct store_conflict_list *l
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     arena_init(&list->arena, (size_t)STORE_LIST_ROWS_MAX * ENTRY_BYTES_MAX);
     list->entry_count = 0;
     list->entries = arena_alloc(&list->arena, STORE_LIST_ROWS_MAX * sizeof *list->entries);
@@ -275,7 +275,7 @@ int sqlite_conflict_resolve(struct sqlite_conn *conn, struct store_conflict_reso
               " WHERE region_id = ?1 AND mutation_id = ?2 AND resolved_at_ms = 0");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     bind_review(statement, &resolve->review);
     return run_change(conn, statement, &resolve->found);
 }

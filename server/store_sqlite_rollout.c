@@ -41,7 +41,7 @@ static int read_list(struct sqlite_conn *conn, struct rollouts *rollouts)
     int code;
 
     if (rows == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(rows)) == SQLITE_ROW && rollouts->count < ROLLOUTS_MAX)
         add_rollout(rollouts, rows);
     sqlite3_reset(rows);
@@ -56,7 +56,7 @@ static int read_switches(struct sqlite_conn *conn, struct rollouts *rollouts)
     int code;
 
     if (rows == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(rows)) == SQLITE_ROW &&
            rollouts->switch_count < ROLLOUT_SWITCHES_MAX)
         rollouts->switches[rollouts->switch_count++] = (struct rollout_switch){
@@ -76,7 +76,7 @@ static int read_named(struct sqlite_conn *conn, const struct record_uuid *device
     int code;
 
     if (rows == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(rows, 1, device_id != NULL ? device_id : &all);
     while ((code = sqlite3_step(rows)) == SQLITE_ROW && rollouts->named_count < ROLLOUT_NAMED_MAX)
         rollouts->named[rollouts->named_count++] = (struct rollout_named){
@@ -102,7 +102,7 @@ int sqlite_read_rollouts_version(struct sqlite_conn *conn, uint64_t *version_out
         sqlite_conn_statement(conn, "SELECT coalesce(sum(version), 0) FROM rollout");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         *version_out = sqlite_column_u64(statement, 0);
@@ -122,7 +122,7 @@ static int write_rollout(struct sqlite_conn *conn, const struct rollout *rollout
     uint8_t steps[ROLLOUT_STEPS_MAX * STEP_LEN];
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     for (size_t i = 0; i < rollout->step_count * STEP_LEN; i++)
         steps[i] = (uint8_t)(rollout->steps[i / STEP_LEN] >> (8 * (STEP_LEN - 1 - i % STEP_LEN)));
     sqlite3_bind_int64(statement, 1, rollout->revision);
@@ -144,7 +144,7 @@ static int write_switches(struct sqlite_conn *conn, const struct rollouts *rollo
     int code = SQLITE_OK;
 
     if (put == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     for (size_t i = 0; i < rollouts->switch_count && code == SQLITE_OK; i++) {
         sqlite3_bind_int64(put, 1, rollouts->switches[i].revision);
         sqlite3_bind_int64(put, 2, rollouts->switches[i].type);
@@ -161,7 +161,7 @@ static int write_named(struct sqlite_conn *conn, const struct rollouts *rollouts
     int code = sqlite_conn_exec(conn, "DELETE FROM rollout_device");
 
     if (put == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     for (size_t i = 0; i < rollouts->named_count && code == SQLITE_OK; i++) {
         sqlite3_bind_int64(put, 1, rollouts->named[i].revision);
         sqlite_bind_uuid(put, 2, &rollouts->named[i].device);
@@ -182,7 +182,7 @@ static int count_cohorts(struct sqlite_conn *conn, const struct rollouts *rollou
 
     *cohorts = (struct rollout_cohorts){0};
     if (rows == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(rows)) == SQLITE_ROW) {
         struct rollout_device device = {sqlite_column_uuid(rows, 0), sqlite_column_uuid(rows, 1)};
         struct rollout_syncs syncs = {sqlite_column_u64(rows, 2), sqlite_column_u64(rows, 3),
@@ -271,7 +271,7 @@ int sqlite_sync_note(struct sqlite_conn *conn, const struct store_sync_note *not
               " rejected_syncs = rejected_syncs + ?6 WHERE device_id = ?1");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &note->device_id);
     sqlite3_bind_int64(statement, 2, note->now_ms);
     sqlite3_bind_int64(statement, 3, note->sync.schema_revision);
@@ -291,7 +291,7 @@ static int write_types(struct sqlite_conn *conn, const struct record_uuid *regio
     uint8_t bytes[TYPE_SUMS_MAX * TYPE_SUM_LEN];
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, region);
     sqlite_bind_bytes(statement, 2, bytes, type_sums_encode(types, bytes));
     return sqlite_conn_run(statement);
@@ -306,7 +306,7 @@ int sqlite_count_types(struct sqlite_conn *conn)
     int code, written = SQLITE_OK;
 
     if (rows == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     while ((code = sqlite3_step(rows)) == SQLITE_ROW && written == SQLITE_OK) {
         struct record_uuid of = sqlite_column_uuid(rows, 0), id = sqlite_column_uuid(rows, 2);
         uint32_t type = (uint32_t)sqlite3_column_int64(rows, 1);

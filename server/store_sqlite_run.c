@@ -119,7 +119,7 @@ static int run_push(struct sqlite_runner *self, struct push_set *set, struct sto
 static int run_transaction(struct sqlite_runner *self, struct push_set *set,
                            struct store_request *const *requests, size_t count)
 {
-    int code = sqlite_conn_exec(&self->writer, "BEGIN IMMEDIATE");
+    int code = sqlite_conn_begin(&self->writer, true);
 
     for (size_t i = 0; i < count && code == SQLITE_OK; i++)
         if (requests[i]->kind == STORE_PUSH)
@@ -130,7 +130,7 @@ static int run_transaction(struct sqlite_runner *self, struct push_set *set,
         if (requests[i]->kind != STORE_PUSH)
             code = run_other_write(self, requests[i]);
     if (code == SQLITE_OK)
-        code = sqlite_conn_exec(&self->writer, "COMMIT");
+        code = sqlite_conn_commit(&self->writer);
     return code;
 }
 
@@ -142,8 +142,8 @@ static int run_group(struct sqlite_runner *self, struct store_request *const *re
     push_set_init(&set, &self->options.roles, self->hasher);
     int code = run_transaction(self, &set, requests, count);
     struct rpc_status status = sqlite_conn_status(&self->writer, code);
-    if (code != SQLITE_OK && !sqlite3_get_autocommit(self->writer.db))
-        sqlite_conn_exec(&self->writer, "ROLLBACK");
+    if (code != SQLITE_OK)
+        sqlite_conn_rollback(&self->writer);
     for (size_t i = 0; i < count; i++) {
         requests[i]->status = code == SQLITE_OK ? store_note(&self->options, requests[i]) : status;
         if (requests[i]->kind == STORE_PUSH && code == SQLITE_OK) {
@@ -202,11 +202,10 @@ static int read_in_snapshot(struct sqlite_conn *conn, const struct scope_roles *
 void sqlite_run_read(struct sqlite_conn *conn, const struct scope_roles *roles,
                      struct store_request *request)
 {
-    int code = sqlite_conn_exec(conn, "BEGIN");
+    int code = sqlite_conn_begin(conn, false);
 
     if (code == SQLITE_OK)
         code = read_in_snapshot(conn, roles, request);
     request->status = sqlite_conn_status(conn, code);
-    if (!sqlite3_get_autocommit(conn->db))
-        sqlite_conn_exec(conn, "COMMIT");
+    sqlite_conn_rollback(conn); /* nothing was written */
 }

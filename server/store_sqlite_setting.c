@@ -13,7 +13,7 @@ int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enr
     int code;
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_int(statement, 1, STORE_SETTING_ALL);
     sqlite3_bind_int(statement, 2, STORE_SETTING_REGION);
     sqlite_bind_uuid(statement, 3, enrolment_region);
@@ -59,7 +59,7 @@ static int write_setting(struct sqlite_conn *conn, const struct store_setting_se
                                           " VALUES (?1, ?2, ?3, ?4)");
 
     if (statement == NULL)
-        return sqlite3_errcode(conn->db);
+        return sqlite_conn_failure(conn);
     sqlite3_bind_int(statement, 1, set->level);
     sqlite_bind_uuid(statement, 2, &set->id);
     sqlite3_bind_text(statement, 3, change->setting->name, -1, SQLITE_STATIC);

@@ -175,19 +175,22 @@ void stream_submit(struct stream *stream, struct store_request *request, enum st
 
 /* ---- Sending ------------------------------------------------------------- */
 
-void stream_send(struct stream *stream, uint32_t number, const struct rpc_bytes *parts,
+void stream_send(struct stream *stream, uint32_t number, const struct rpc_buffer *const *parts,
                  size_t part_count)
 {
     size_t len = 0;
+    bool failed = false;
 
-    for (size_t i = 0; i < part_count; i++)
-        len += parts[i].len;
+    for (size_t i = 0; i < part_count; i++) {
+        len += parts[i]->len;
+        failed = failed || parts[i]->failed;
+    }
     rpc_buffer_clear(&stream->message);
     wire_put_tag(&stream->message, number, WIRE_LEN);
     wire_put_varint(&stream->message, len);
     for (size_t i = 0; i < part_count; i++)
-        rpc_buffer_append_bytes(&stream->message, parts[i]);
-    if (stream->message.failed)
+        rpc_buffer_append_bytes(&stream->message, rpc_buffer_view(parts[i]));
+    if (failed || stream->message.failed)
         stream_end(stream,
                    rpc_status_make(RPC_UNAVAILABLE, "the server is out of memory; try later"));
     else if (stream->state != STATE_ENDED)
@@ -249,8 +252,7 @@ static void push_stored(struct store_request *request)
         note_head(stream, &push->region_id, &push->head_region);
         rpc_buffer_init(&cursor, CURSOR_BYTES_MAX);
         stream_put_cursor(stream, PUSH_RESULT_CURSOR, &cursor);
-        struct rpc_bytes parts[] = {rpc_buffer_view(&push->batch->result),
-                                    rpc_buffer_view(&cursor)};
+        const struct rpc_buffer *parts[] = {&push->batch->result, &cursor};
         stream_send(stream, RESPONSE_PUSH_RESULT, parts, 2);
         rpc_buffer_deinit(&cursor);
         stream_set_paused(stream, false);

@@ -154,8 +154,8 @@ void stream_submit(struct stream *stream, struct store_request *request, enum st
 bool stream_answered(struct stream *stream, const struct store_request *request);
 
 /* Sends SyncResponse{number: parts}: the parts, one after the other, are the
- * inner message. */
-void stream_send(struct stream *stream, uint32_t number, const struct rpc_bytes *parts,
+ * inner message. A part that failed ends the stream: no memory. */
+void stream_send(struct stream *stream, uint32_t number, const struct rpc_buffer *const *parts,
                  size_t part_count);
 /* Adds the cursor, unless the device has just that one. */
 void stream_put_cursor(struct stream *stream, uint32_t number, struct rpc_buffer *buffer);

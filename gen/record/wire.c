@@ -189,3 +189,9 @@ void wire_put_message(struct rpc_buffer *buffer, uint32_t number, struct rpc_byt
     wire_put_varint(buffer, bytes.len);
     rpc_buffer_append_bytes(buffer, bytes);
 }
+
+void wire_put_buffer(struct rpc_buffer *buffer, uint32_t number, const struct rpc_buffer *message)
+{
+    wire_put_message(buffer, number, rpc_buffer_view(message));
+    buffer->failed = buffer->failed || message->failed;
+}

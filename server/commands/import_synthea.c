@@ -63,6 +63,8 @@ static bool region_is_new(struct importing *importing, const struct record_uuid 
         return false;
     seen->id = *id;
     HASH_ADD(hh, importing->regions, id, sizeof *id, seen);
+    if (seen->hh.tbl == NULL)
+        free(seen); /* its line comes once more */
     return true;
 }
 

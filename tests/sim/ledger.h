@@ -49,7 +49,7 @@ struct ledger {
     uint32_t edit_count;
     struct ledger_answer *answers;
     size_t answer_count;
-    size_t backup_at;     /* how many there were when the server's backup was made */
+    size_t backup_at; /* how many there were when the server's backup was made */
     /* Is told every answer as it leaves the server, or NULL. */
     void (*answered)(void *context, const struct record_key *key, unsigned status, unsigned reason);
     void *context;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "link.h"
 
+#include "failing_memory.h"
 #include "peek.h"
 
 #include <stdlib.h>
@@ -90,8 +91,10 @@ static void peer_send(void *context, struct rpc_bytes message)
 {
     struct link *link = context;
 
+    failing_memory_pause();
     ledger_response(link->ledger, &link->stream_ledger, message);
     watch_response(&link->server->watch, &link->region_id, link->asked_at, message);
+    failing_memory_resume();
     rpc_call_send(link->served, message);
 }
 
@@ -123,9 +126,11 @@ static void server_on_message(void *context, rpc_call *call, struct rpc_bytes me
 
     (void)call;
     link->taken++;
+    failing_memory_pause();
     ledger_request(link->ledger, &link->stream_ledger, message);
     if (link->server->watch.db != NULL && link->stream_ledger.count <= 1)
         link->asked_at = watch_head(&link->server->watch, &link->region_id);
+    failing_memory_resume();
     stream_on_message(link->stream, message);
 }
 
@@ -189,16 +194,22 @@ static void take_pending(rpc_conn *conn, struct rpc_buffer *line)
 {
     struct rpc_bytes pending;
 
+    failing_memory_enter();
     while (conn != NULL && (pending = rpc_conn_pending(conn)).len > 0) {
+        failing_memory_pause();
         rpc_buffer_append_bytes(line, pending);
+        failing_memory_resume();
         rpc_conn_sent(conn, pending.len);
     }
+    failing_memory_leave();
 }
 
 void link_collect(struct link *link)
 {
     take_pending(link->host, &link->down);
     take_pending(link->client, &link->up);
+    if (link->host != NULL && link->down.len == 0 && rpc_conn_done(link->host))
+        link_server_gone(link); /* it closes the socket */
 }
 
 static bool carry(struct link *link, struct rpc_buffer *line, rpc_conn *to, size_t len)
@@ -207,7 +218,9 @@ static bool carry(struct link *link, struct rpc_buffer *line, rpc_conn *to, size
     if (len == 0)
         return false;
     if (to != NULL) {
+        failing_memory_enter();
         struct rpc_status status = rpc_conn_recv(to, rpc_bytes_view(line->data, len));
+        failing_memory_leave();
         (void)status; /* a broken connection shows in its calls */
     }
     rpc_buffer_drop(line, len);
@@ -264,7 +277,9 @@ struct link *link_new(struct device_half *device, struct server_end *server, str
         link_free(link);
         return NULL;
     }
+    failing_memory_enter();
     pump(link);
+    failing_memory_leave();
     link_collect(link);
     return link;
 }

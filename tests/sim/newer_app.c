@@ -82,7 +82,8 @@ static void push(struct sim *sim, unsigned facility, struct rpc_bytes mutation)
         .context = &peer,
     };
     struct record_uuid id = device_id;
-    struct store_device device = {.enrolment_region = region, .facility_id = at, .enrolled_at_ms = 1};
+    struct store_device device = {
+        .enrolment_region = region, .facility_id = at, .enrolled_at_ms = 1};
     struct rpc_buffer bytes, item;
 
     id.bytes[2] = (uint8_t)facility;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "phone.h"
 
+#include "failing_memory.h"
+
 #include <stdio.h>
 
 void phone_init(struct phone *phone, int index, struct crash_disk *disk)
@@ -9,7 +11,15 @@ void phone_init(struct phone *phone, int index, struct crash_disk *disk)
     snprintf(phone->path, sizeof phone->path, "phone%d.db", index);
 }
 
-bool phone_start(struct phone *phone, bool create)
+void phone_stop(struct phone *phone)
+{
+    sqlite3_close(phone->app);
+    device_half_close(phone->half);
+    phone->app = NULL;
+    phone->half = NULL;
+}
+
+static bool start(struct phone *phone, bool create)
 {
     phone->half = device_half_open_with(phone->path, create, phone->schema, phone->error);
     if (phone->half == NULL)
@@ -24,12 +34,12 @@ bool phone_start(struct phone *phone, bool create)
     return false;
 }
 
-void phone_stop(struct phone *phone)
+bool phone_start(struct phone *phone, bool create)
 {
-    sqlite3_close(phone->app);
-    device_half_close(phone->half);
-    phone->app = NULL;
-    phone->half = NULL;
+    failing_memory_pause();
+    bool started = start(phone, create);
+    failing_memory_resume();
+    return started;
 }
 
 /* See sim_region, sim_facility: two facilities in each region. */
@@ -46,7 +56,10 @@ bool phone_sync_begin(struct phone *phone, struct server_end *server, struct led
 
     phone_id(phone, "SELECT facility_id FROM outpost_state", &facility);
     regions.work = region_of(&facility);
-    if (device_half_begin(phone->half, now_ms + phone->clock_offset_ms))
+    failing_memory_enter();
+    bool begun = device_half_begin(phone->half, now_ms + phone->clock_offset_ms);
+    failing_memory_leave();
+    if (begun)
         phone->link = link_new(phone->half, server, ledger, &phone->device_id, &regions, stop);
     if (phone->link == NULL)
         phone_sync_end(phone);
@@ -63,7 +76,8 @@ struct link *phone_sync_end(struct phone *phone)
     snprintf(phone->error, sizeof phone->error, "%s", device_half_error(phone->half));
     if (link != NULL && link->over && !rpc_ok(&link->ended)) {
         phone->caught_up = false;
-        snprintf(phone->error, sizeof phone->error, "%s", link->ended.message);
+        if (link->ended.code != RPC_CANCELLED) /* the device says why it did that */
+            snprintf(phone->error, sizeof phone->error, "%s", link->ended.message);
         phone->refused = phone->refused || link->ended.code == RPC_PERMISSION_DENIED;
     }
     phone->link = NULL;
@@ -74,7 +88,10 @@ struct link *phone_sync_end(struct phone *phone)
 
 bool phone_sql(struct phone *phone, const char *sql)
 {
-    return sqlite3_exec(phone->app, sql, NULL, NULL, NULL) == SQLITE_OK;
+    failing_memory_enter();
+    int code = sqlite3_exec(phone->app, sql, NULL, NULL, NULL);
+    failing_memory_leave();
+    return code == SQLITE_OK;
 }
 
 int64_t phone_number(struct phone *phone, const char *sql)

@@ -2,6 +2,7 @@
 #include "server_end.h"
 
 #include "crash_disk.h"
+#include "failing_memory.h"
 #include "values.h"
 
 #include "outpost/v1/schema.gen.h"
@@ -127,8 +128,11 @@ void server_end_stop(struct server_end *end)
 bool server_end_step(struct server_end *end)
 {
     end->asked = false;
-    if (end->store != NULL)
+    if (end->store != NULL) {
+        failing_memory_enter();
         store_drain(end->store);
+        failing_memory_leave();
+    }
     return end->asked;
 }
 

@@ -4,6 +4,8 @@
  */
 #include "sim.h"
 
+#include "failing_memory.h"
+
 #include "server_half.h"
 #include "values.h"
 
@@ -168,7 +170,7 @@ bool sim_init(struct sim *sim)
     /* One thread, and nobody asks how much memory SQLite has: its locks and counts
      * would take a sixth of the time. */
     if (sqlite3_config(SQLITE_CONFIG_SINGLETHREAD) != SQLITE_OK ||
-        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK)
+        sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) != SQLITE_OK || !failing_memory_install())
         return false;
     sim->disks = calloc(SIM_PHONES_MAX + 1, sizeof *sim->disks);
     sim->held = calloc(SIM_HELD_MAX, sizeof *sim->held);
@@ -318,6 +320,7 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
     static const uint32_t push_batches[] = {1, 2, 3, 5};
     struct settings *settings = &sim->server.service.settings;
 
+    failing_memory_plan(0, 0);
     clear(sim);
     ledger_clear(&sim->ledger);
     sim->options = *options;

@@ -4,6 +4,8 @@
  */
 #include "sim.h"
 
+#include "failing_memory.h"
+
 enum {
     /* Rounds of syncs after the faults: a restored server is given back what it lost
      * level by level, and each phone's gift is news for the others. */
@@ -11,6 +13,7 @@ enum {
     REPAIR_ROUNDS = 5,
     MOVES_MAX = 12,
     FAULT_OPERATIONS = 80,
+    FAULT_ALLOCATIONS = 1500,
 };
 
 /* ---- Steps
@@ -66,6 +69,14 @@ static void plan_power(struct sim *sim, struct crash_disk *disk)
 {
     crash_disk_plan(disk, CRASH_POWER, 1 + sim_below(sim, FAULT_OPERATIONS));
     sim_say(sim, "  %s will lose power", disk->label);
+}
+
+static void plan_memory(struct sim *sim)
+{
+    static const uint64_t counts[] = {1, 1, 1, 2, 5, 50};
+
+    failing_memory_plan(1 + sim_below(sim, FAULT_ALLOCATIONS), counts[sim_below(sim, 6)]);
+    sim_say(sim, "  memory will run out");
 }
 
 static void move_clock(struct sim *sim, struct phone *phone)
@@ -168,6 +179,9 @@ static void step_world(struct sim *sim, enum sim_step_kind kind, unsigned who)
     case SIM_STEP_TROUBLE:
         plan_fault(sim, disk);
         break;
+    case SIM_STEP_MEMORY:
+        plan_memory(sim);
+        break;
     case SIM_STEP_NEWER:
         newer_app_act(sim);
         break;
@@ -208,6 +222,7 @@ void sim_step(struct sim *sim, const struct sim_step *step)
 static void stop_faults(struct sim *sim)
 {
     sim->quiet = true;
+    failing_memory_plan(0, 0);
     for (size_t i = 0; i <= SIM_SERVER_DISK; i++)
         if (!sim->disks[i].down)
             crash_disk_plan(&sim->disks[i], CRASH_NOTHING, 0);

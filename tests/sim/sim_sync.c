@@ -42,7 +42,9 @@ static void ended(struct sim *sim, struct phone *phone)
             (unsigned)phone->result.pulled, (unsigned)phone->result.withdrawn);
     if (phone->mismatch) {
         sim->alarms++;
-        sim_say(sim, "  the digests differ");
+        bool whole = device_half_verify(phone->half);
+        sim_say(sim, "  the digests differ: %s",
+                whole ? "other records" : device_half_error(phone->half));
         if (sim->restores == 0 || sim->quiet)
             sim_fail(sim, "phone %d caught up and the digests differ", phone->index);
     }

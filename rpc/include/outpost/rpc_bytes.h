@@ -46,6 +46,7 @@ struct rpc_buffer {
     size_t capacity;
     size_t len_max; /* bytes; appending past it fails */
     bool failed;    /* an append did not fit or memory ran out; sticky until rpc_buffer_clear */
+    bool no_memory; /* it was memory */
 };
 
 void rpc_buffer_init(struct rpc_buffer *buffer, size_t len_max);

@@ -66,6 +66,8 @@ void wire_put_bytes(struct rpc_buffer *buffer, uint32_t number, struct rpc_bytes
 
 /* Appends a length-delimited field even when it is empty (a submessage). */
 void wire_put_message(struct rpc_buffer *buffer, uint32_t number, struct rpc_bytes bytes);
+/* The same for a submessage that was just encoded; it failed: buffer has, too. */
+void wire_put_buffer(struct rpc_buffer *buffer, uint32_t number, const struct rpc_buffer *message);
 
 size_t wire_varint_len(uint64_t value);
 

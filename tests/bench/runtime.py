@@ -1,16 +1,11 @@
-#!/usr/bin/python3
 """This runtime beside stock grpc++, in one run on this machine, over TLS: CPU of the server for
 unary calls (h2load drives them) and for streamed messages, memory of idle connections, size.
 
 Wall time is not a figure here: client and server share the cores. Runs of the two servers
 alternate, and the median counts.
 
-    rpc_bench.py [--runs N] [--json FILE]
-
 SPDX-License-Identifier: Apache-2.0
 """
-import argparse
-import json
 import os
 import pathlib
 import re
@@ -27,6 +22,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "interop"))
 
 from certificates import make_certificates  # noqa: E402
+from figures import Figure  # noqa: E402
 
 BIN = pathlib.Path(os.environ.get("OUTPOST_BIN", HERE.parents[1] / "build" / "bin"))
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -137,31 +133,25 @@ def measure(name, folder):
     return figures
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--json")
-    options = parser.parse_args()
+GOALS = (
+    ("unary_cpu_s_per_100k", "server CPU for 100,000 unary calls", "s", ("<=", .25)),
+    ("message_cpu_us", "server CPU for a streamed message", "us", ("<=", .2)),
+    ("idle_connection_kb", "an idle connection", "kB", ("<=", 45)),
+    ("stripped_kb", "program, stripped", "kB", None),
+    ("libraries_kb", "shared libraries that it loads", "kB", None))
+
+
+def rpc_figures(runs):
     names = ["outpost"] + (["grpc++"] if (BIN / "rpc-bench-stock-server").exists() else [])
-    runs = {name: [] for name in names}
+    measured = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
         make_certificates(folder)
-        for _ in range(options.runs):
+        for _ in range(runs):
             for name in names:
-                runs[name].append(measure(name, folder))
-    medians = {name: {key: statistics.median(run[key] for run in runs[name])
-                      for key in runs[name][0]} for name in names}
-    print(f"{'server, over TLS 1.3':34}" + "".join(f"{name:>12}" for name in names) + "   target")
-    for key, title, target in (
-            ("unary_cpu_s_per_100k", "CPU s per 100,000 unary calls", "0.25"),
-            ("message_cpu_us", "CPU us per streamed message", "0.2"),
-            ("idle_connection_kb", "kB per idle connection", "45"),
-            ("stripped_kb", "program, stripped, kB", ""),
-            ("libraries_kb", "shared libraries, kB", "")):
-        print(f"{title:34}" + "".join(f"{medians[name][key]:12.2f}" for name in names) +
-              f"   {target}")
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps({"runs": runs, "medians": medians}))
+                measured[name].append(measure(name, folder))
 
+    def of(name, key):
+        return statistics.median(run[key] for run in measured[name])
 
-main()
+    return [Figure(title, of("outpost", key), unit, goal, [(name, of(name, key)) for name in names[1:]])
+            for key, title, unit, goal in GOALS]

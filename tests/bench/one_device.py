@@ -203,7 +203,7 @@ def many_figures(seed):
             Figure("  peak memory, device", large["device_peak_mb"], "MB", ("<=", 16),
                    [(f"of {RECORDS:,}", median(small, "device_peak_mb"))]),
             Figure("  peak memory, server", large["server_peak_mb"], "MB", None,
-                   [(f"of {RECORDS:,}", median(small, "server_peak_mb"))]),
+                   [(f"of {size:,}", one["server_peak_mb"]) for size, (_, one) in zip(RESYNC_SIZES[:-1], firsts)]),
             Figure(f"push of {MANY_RECORDS:,}", world.pushed[-1]["records_per_s"], "records/s", None,
                    [(f"of {RECORDS:,}", world.pushed[0]["records_per_s"])]),
             Figure(f"resync of {RESYNC_CHANGES} changes of {sizes[-1]}", cpu_ms[-1], "ms CPU", None,

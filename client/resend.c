@@ -7,6 +7,8 @@
 enum {
     /* In front of the journal, which is in front of the outbox (rank 0 and up). */
     RANK_OFFERS = -20000,
+    REASON_PARENT_MISSING = 32,
+    REASON_UNKNOWN_BASE = 33,
 };
 
 static bool put(struct store *store, const struct record_mutation *mutation)
@@ -65,6 +67,34 @@ bool resend_offer_what_is_left(struct store *store, const struct record_key *key
                                                        : aside_offer(store, key));
     image_deinit(&image);
     return good;
+}
+
+static bool base_is_lost(const struct answer *answer)
+{
+    return answer->reason == REASON_UNKNOWN_BASE || answer->reason == REASON_PARENT_MISSING;
+}
+
+bool resend_offer_lost(struct store *store, const struct record_key *key,
+                       const struct answer *answer)
+{
+    struct record_key root = {key->family, record_root_type(store->schema)->number, key->family};
+
+    if (!base_is_lost(answer))
+        return true;
+    if (answer->reason == REASON_UNKNOWN_BASE && !resend_offer_what_is_left(store, key))
+        return false;
+    return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
+}
+
+bool resend_again(struct store *store, int64_t n, const struct record_key *key,
+                  const struct answer *answer)
+{
+    sqlite3_stmt *over = store_statement(store, STORE_RESEND_OVER);
+
+    if (over != NULL)
+        sqlite3_bind_int64(over, 1, n);
+    return (!base_is_lost(answer) || store_run(store, over)) &&
+           resend_offer_lost(store, key, answer);
 }
 
 /* The row is what it was; base and held are what the server has. */

@@ -5,7 +5,8 @@
  * outpost_resend holds mutations that go in front of the outbox: offers (what
  * this device holds of a record that the server may have lost, as it was at its
  * version) and then the journal (what the server had acknowledged and forgot).
- * An entry goes when it is answered for good. An offer's bytes, and so its id,
+ * An entry goes when it is answered for good, and one of the journal with its days: once
+ * they are over it is sent a last time, as new work. An offer's bytes, and so its id,
  * are made of the record alone, so that many phones offer it once.
  */
 #ifndef OUTPOST_CLIENT_RESEND_H
@@ -22,6 +23,16 @@ STORE_MUST_USE bool resend_offer(struct store *store, const struct record_key *k
 /* R13: what is left here of a record: its held copy, else its base image, else the
  * copy put aside. */
 STORE_MUST_USE bool resend_offer_what_is_left(struct store *store, const struct record_key *key);
+
+/* R13: an answer RETRY; where it says that the server lost what the mutation builds on, that
+ * is offered. */
+STORE_MUST_USE bool resend_offer_lost(struct store *store, const struct record_key *key,
+                                      const struct answer *answer);
+
+/* The same for entry n of outpost_resend, which goes again; not one of the journal that has
+ * nothing to build on, and whose days are over. */
+STORE_MUST_USE bool resend_again(struct store *store, int64_t n, const struct record_key *key,
+                                 const struct answer *answer);
 
 /* R8: everything in the journal goes again. */
 STORE_MUST_USE bool resend_journal(struct store *store);

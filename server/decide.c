@@ -3,6 +3,8 @@
  * What happens to each mutation of a batch (R10-R17), over a push_set.
  *
  *   known id ............ answered by its stored status (R11)
+ *   new, before the journal that a restored server is owed .. retry (R8)
+ *   not yours, but accepted once .. retry, for the author's days (R8)
  *   malformed, too large, not yours, not an administrator's .. quarantined
  *   base or parent not there ........ retry; nothing is kept (R13, R14)
  *   merged, and the result invalid .. quarantined, the record untouched (R12)
@@ -202,9 +204,11 @@ static struct push_outcome admit(struct decision *decision)
     } else if (decision->family != NULL && !root_exists(decision)) {
         return retry(PUSH_REASON_PARENT_MISSING);
     }
-    if (!may_write(decision))
-        return quarantined(PUSH_REASON_NOT_YOURS, 0);
-    return accepted;
+    if (may_write(decision))
+        return accepted;
+    /* R8: it was its author's once; the move that made it so may come back. */
+    return decision->item->acknowledged_version > 0 ? retry(PUSH_REASON_NOT_YOURS)
+                                                    : quarantined(PUSH_REASON_NOT_YOURS, 0);
 }
 
 /* ---- The merge ---------------------------------------------------------- */
@@ -491,6 +495,8 @@ static struct push_outcome decide_item(struct decision *decision)
         return (struct push_outcome){known->status == PUSH_QUARANTINED ? PUSH_QUARANTINED
                                                                        : PUSH_NO_EFFECT,
                                      known->reason, known->field};
+    if (decision->item->waits)
+        return retry(PUSH_REASON_BUSY);
     struct push_outcome outcome = admit(decision);
     if (outcome.status == PUSH_MERGED)
         outcome = merge_item(decision);

@@ -387,6 +387,47 @@ static void test_R7_a_resend_of_what_was_refused_before_marks_nothing(void)
     tear_down();
 }
 
+/* What nobody has the base of any more goes again as long as the journal keeps it, and
+ * ends with it. */
+static void test_R8_a_resend_ends_with_its_days(void)
+{
+    struct record_key key = patient_key(1);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL_FATAL(server->known_count, 1);
+    server->known_count = 0;
+    mini_server_forget(server, &key);
+    resend_all(1);
+    app(&device, "DELETE FROM outpost_aside");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
+    app(&device, "DELETE FROM outpost_journal");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
+    tear_down();
+}
+
+/* A device holds no tombstones; one that its own work hangs on is put aside. */
+static void test_R20_a_deleted_patient_is_put_aside(void)
+{
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT version * 10 + deleted FROM outpost_aside"), 21);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT instr(CAST(body AS TEXT), 'Asha') > 0"
+                                        " FROM outpost_aside"),
+                    1);
+    tear_down();
+}
+
 /* A rejected edit is taken back by hand: equal to held again, so the mark goes. */
 static void test_R9_taken_back_clears_the_mark(void)
 {
@@ -880,6 +921,8 @@ int main(void)
         SUITE_TEST(test_R7_a_resend_that_is_refused_is_marked),
         SUITE_TEST(test_R7_a_resend_that_is_refused_beside_an_older_version),
         SUITE_TEST(test_R7_a_resend_of_what_was_refused_before_marks_nothing),
+        SUITE_TEST(test_R8_a_resend_ends_with_its_days),
+        SUITE_TEST(test_R20_a_deleted_patient_is_put_aside),
         SUITE_TEST(test_R9_taken_back_clears_the_mark),
         SUITE_TEST(test_R9_pull_that_makes_equal_clears_the_mark),
         SUITE_TEST(test_R6_pull_never_overwrites_pending),

@@ -330,6 +330,9 @@ bool apply_answer(struct store *store, const struct sealed *sealed, const struct
     image_init(&held);
     image_init(&now);
     good = confirm(store, &sealed->key) && image_read_held(store, &sealed->key, &held);
+    /* I14: the copy that this work was made on, before it goes. */
+    if (good && answer->status == ANSWER_OUT_OF_SCOPE)
+        good = aside_keep(store, &sealed->key);
     /* R20: taken, and in scope: what the family's mark of an earlier leaving says is over. */
     if (good && answer->status < ANSWER_QUARANTINED)
         good = apply_family_present(store, &sealed->key.family);

@@ -304,7 +304,7 @@ static struct rpc_status parse_request(struct rpc_bytes bytes, X509_REQ **reques
 struct rpc_status ca_check_request(struct rpc_bytes bytes, uint8_t *public_key_out,
                                    size_t public_key_max, size_t *public_key_len_out)
 {
-    X509_REQ *request;
+    X509_REQ *request = NULL;
     struct rpc_status status = parse_request(bytes, &request);
     uint8_t *der = NULL;
 
@@ -338,7 +338,7 @@ struct rpc_status ca_sign_device(struct ca *ca, struct rpc_bytes bytes,
                                  const struct record_uuid *device_id,
                                  struct rpc_buffer *certificate_out)
 {
-    X509_REQ *request;
+    X509_REQ *request = NULL;
     char id[RECORD_UUID_TEXT_LEN + 1];
     char name[sizeof "URI:" + sizeof device_uri + RECORD_UUID_TEXT_LEN];
     struct rpc_status status = parse_request(bytes, &request);

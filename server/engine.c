@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine.h"
 
+#include <fcntl.h>
 #include <libpq-fe.h>
 #include <stdio.h>
+#include <unistd.h>
 
 bool engine_is_postgres(const char *store)
 {
@@ -25,6 +27,15 @@ static struct rpc_status check_known(const struct config *config)
                            config->folder, config->store);
 }
 
+/* SQLite makes a file that everybody may read; its -wal and -shm take its mode. */
+static void make_private(const char *file)
+{
+    int descriptor = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+    if (descriptor >= 0)
+        close(descriptor); /* else opening the database tells why */
+}
+
 struct rpc_status engine_prepare(const struct config *config, const char *owner,
                                  const char *distributed)
 {
@@ -43,6 +54,7 @@ struct rpc_status engine_prepare(const struct config *config, const char *owner,
                                "--owner and --distributed are for a PostgreSQL database, and this"
                                " store is SQLite's");
     config_path(config, "outpost.db", path);
+    make_private(path);
     status = store_sqlite_open(path, true, &options, &store);
     store_close(store);
     return status;

@@ -5,9 +5,7 @@
  */
 #include "sqlite_conn.h"
 
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum {
     /* Another process (an administrator's command) may hold the write lock for
@@ -15,22 +13,11 @@ enum {
     BUSY_TIMEOUT_MS = 10000,
 };
 
-/* SQLite makes a file that everybody may read; its -wal and -shm take its mode. */
-static void make_private(const char *file)
-{
-    int descriptor = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-
-    if (descriptor >= 0)
-        close(descriptor); /* else opening the database tells why */
-}
-
 struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, bool create)
 {
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
 
     *conn = (struct sqlite_conn){0};
-    if (create)
-        make_private(file);
     int code = sqlite3_open_v2(file, &conn->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifndef NDEBUG
 static bool edge_is_legal(enum state from, enum state to)
 {
     static const unsigned allowed[] = {
@@ -35,6 +36,7 @@ static bool edge_is_legal(enum state from, enum state to)
 
     return (to == STATE_ENDED && from != STATE_ENDED) || (allowed[from] & 1u << to) != 0;
 }
+#endif
 
 void stream_set_state(struct stream *stream, enum state state)
 {

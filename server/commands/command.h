@@ -32,6 +32,7 @@ struct command_line {
     const char *to;
     const char *listen;
     const char *facility;
+    const char *count;
     const char *regions;
     const char *id;
     const char *region; /* the last --region */

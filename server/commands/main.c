@@ -39,9 +39,11 @@ static const struct entry {
     {"import", command_import, true, 2, "import synthea CSVDIR --data DIR [--regions state|city]",
      "Imports organizations.csv of a Synthea export as facilities, with a sync region for\n"
      "each state (default) or each city. Importing twice changes nothing."},
-    {"enrol", command_enrol, true, 0, "enrol --data DIR --facility ID [--region R]... [--admin]",
+    {"enrol", command_enrol, true, 0,
+     "enrol --data DIR --facility ID [--region R]... [--admin] [--count N]",
      "Prints a one-time code, alone, with which a device enrols at that facility within 15\n"
-     "minutes. It may work in that facility's region, and in each region R. With --admin it\n"
+     "minutes; with --count so many, a line each. It may work in that facility's region, and in "
+     "each region R. With --admin it\n"
      "may work everywhere, and write facilities and regions."},
     {"device", command_device, true, COMMAND_WORDS_MAX,
      "device list | show ID | revoke ID [--with-copies] | allow ID --region R |"
@@ -243,14 +245,30 @@ static void print_table(const json_t *rows)
     }
 }
 
+/* A value alone, or each of a list on a line. */
+static void print_plain(const json_t *plain)
+{
+    size_t index;
+    json_t *value;
+
+    json_array_foreach(plain, index, value)
+    {
+        print_scalar(value);
+        printf("\n");
+    }
+    if (!json_is_array(plain)) {
+        print_scalar(plain);
+        printf("\n");
+    }
+}
+
 static void print_text(const struct command *command)
 {
     const char *name;
     json_t *value;
 
     if (command->plain != NULL) {
-        print_scalar(json_object_get(command->result, command->plain));
-        printf("\n");
+        print_plain(json_object_get(command->result, command->plain));
         return;
     }
     json_object_foreach(command->result, name, value)
@@ -335,6 +353,7 @@ enum line_option {
     OPTION_TO,
     OPTION_LISTEN,
     OPTION_FACILITY,
+    OPTION_COUNT,
     OPTION_REGIONS,
     OPTION_ID,
     OPTION_REGION,
@@ -358,6 +377,7 @@ static const struct option options[] = {
     {"to", required_argument, NULL, OPTION_TO},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"facility", required_argument, NULL, OPTION_FACILITY},
+    {"count", required_argument, NULL, OPTION_COUNT},
     {"regions", required_argument, NULL, OPTION_REGIONS},
     {"id", required_argument, NULL, OPTION_ID},
     {"region", required_argument, NULL, OPTION_REGION},
@@ -402,6 +422,9 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_FACILITY:
         line->facility = optarg;
+        return true;
+    case OPTION_COUNT:
+        line->count = optarg;
         return true;
     case OPTION_REGIONS:
         line->regions = optarg;

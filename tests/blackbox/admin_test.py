@@ -150,6 +150,24 @@ class ClosedFacility(AdminTest):
         self.assertEqual(self.server.run("facility", "close", check=False).returncode, 64)
 
 
+class ManyCodes(AdminTest):
+    def test_each_of_many_codes_is_good_once(self):
+        codes = self.server.run("enrol", "--facility", self.facility, "--count", "5").stdout.split()
+        self.assertEqual(len({code[:4] for code in codes}), 5)
+        devices = {Peer(self.server, self.facility, code=code).device_id for code in codes}
+        self.assertEqual(len(devices), 5)
+        with self.assertRaises(grpc.RpcError) as caught:
+            Peer(self.server, self.facility, code=codes[2])
+        self.assertEqual(caught.exception.code(), PERMISSION_DENIED)
+        listed = self.run_json("enrol", "--facility", self.facility, "--count", "2")
+        self.assertEqual(len(listed["codes"]), 2)
+
+    def test_a_count_is_1_to_1000(self):
+        for count in ("0", "1001", "x", "-1", ""):
+            done = self.server.run("enrol", "--facility", self.facility, "--count", count, check=False)
+            self.assertEqual((done.returncode, done.stdout), (64, ""))
+
+
 class Conflicts(AdminTest):
     def setUp(self):
         super().setUp()

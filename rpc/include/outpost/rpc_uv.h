@@ -18,7 +18,7 @@ typedef struct rpc_uv_listener rpc_uv_listener;
 
 enum {
     /* Connections at once; more are accepted and closed: descriptor floods. */
-    RPC_UV_CONNECTIONS_MAX = 10000,
+    RPC_UV_CONNECTIONS_MAX = 20000,
 };
 
 /* Listens. address is "HOST:PORT" or "[IPv6]:PORT"; port 0 picks one. A clock

@@ -58,13 +58,8 @@ STORE_MUST_USE bool apply_family_present(struct store *store, const struct recor
 /* Drops what is not pending any more of families that left. */
 STORE_MUST_USE bool apply_purge_left(struct store *store, uint64_t *dropped);
 
-/* R21: notes all that is held of a class, then sweeps what was not met. What was
- * answered in this stream, session_ms in the journal, counts as met: the server
- * may leave it out of the pages. */
-STORE_MUST_USE bool apply_snapshot_begin(struct store *store, enum store_class class,
-                                         int64_t session_ms);
-STORE_MUST_USE bool apply_snapshot_complete(struct store *store, enum store_class class,
-                                            uint64_t *dropped);
+/* The record was met: no sweep takes it (sweep.h). */
+STORE_MUST_USE bool apply_confirm(struct store *store, const struct record_key *key);
 
 /* The server does not have that record: a clean one goes, a pending one loses
  * its held copy. */

@@ -8,6 +8,7 @@
 #include "image.h"
 
 #include "schema.h"
+#include "withheld.h"
 
 #include <assert.h>
 #include <math.h>
@@ -223,11 +224,19 @@ static bool column_carries(const struct record_field *field, const struct wire_f
     }
 }
 
-bool image_has_column(const struct record_type *type, const struct wire_field *value)
+/* A withheld field's value does not, but what an app writes into its column counts. */
+static bool lies_in_column(const struct store *store, const struct record_type *type,
+                           const struct record_field *field, const struct wire_field *value)
+{
+    return column_carries(field, value) && !withheld_has_field(store, type->number, field->number);
+}
+
+bool image_has_column(const struct store *store, const struct record_type *type,
+                      const struct wire_field *value)
 {
     const struct record_field *field = record_field_by_number(type, value->number);
 
-    return field != NULL && column_carries(field, value);
+    return field != NULL && lies_in_column(store, type, field, value);
 }
 
 static void bind_value(sqlite3_stmt *statement, int index, const struct record_field *field,
@@ -262,8 +271,9 @@ static void bind_value(sqlite3_stmt *statement, int index, const struct record_f
 
 /* Binds fields, stamp, version and unknown fields from index on. unknown keeps
  * the bytes of the last until the statement has run. */
-static bool bind_image(sqlite3_stmt *statement, int index, const struct record_type *type,
-                       const struct image *image, struct rpc_buffer *unknown)
+static bool bind_image(const struct store *store, sqlite3_stmt *statement, int index,
+                       const struct record_type *type, const struct image *image,
+                       struct rpc_buffer *unknown)
 {
     struct record_body body;
     size_t next = 0;
@@ -277,7 +287,7 @@ static bool bind_image(sqlite3_stmt *statement, int index, const struct record_t
             wire_put_field(unknown, &body.fields[next++]);
         if (next < body.count && body.fields[next].number == field->number) {
             value = &body.fields[next++];
-            if (!column_carries(field, value)) {
+            if (!lies_in_column(store, type, field, value)) {
                 wire_put_field(unknown, value);
                 value = NULL;
             }
@@ -305,7 +315,7 @@ static bool run_with_image(struct store *store, const struct record_key *key,
     assert(!image->oversize);
     rpc_buffer_init(&unknown, RECORD_BODY_BYTES_MAX);
     int index = schema_bind_key(statement, table->type, key);
-    if (!bind_image(statement, index, table->type, image, &unknown))
+    if (!bind_image(store, statement, index, table->type, image, &unknown))
         store_fail(store, OUTPOST_IO, "no memory");
     else if (conflict == NULL)
         good = store_run(store, statement);

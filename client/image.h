@@ -79,7 +79,8 @@ STORE_MUST_USE bool image_write_unknown(struct store *store, const struct record
 STORE_MUST_USE bool image_delete_unknown(struct store *store, const struct record_key *key);
 
 /* Whether a value of this type's lies in a column, and not in outpost_unknown. */
-bool image_has_column(const struct record_type *type, const struct wire_field *value);
+bool image_has_column(const struct store *store, const struct record_type *type,
+                      const struct wire_field *value);
 
 /* Reads the columns of TABLE_GET, TABLE_ALL or BASE_GET, from the first on. False: no memory. */
 STORE_MUST_USE bool image_read_columns(struct image *image, sqlite3_stmt *statement,

@@ -161,7 +161,7 @@ static bool restore_unknown(struct sealing *sealing, const struct record_type *t
         !record_body_parse(rpc_buffer_view(&sealing->base.body), &base))
         return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
     for (size_t i = 0; i < base.count; i++)
-        if (!image_has_column(type, &base.fields[i]) &&
+        if (!image_has_column(sealing->store, type, &base.fields[i]) &&
             record_body_find(&row, base.fields[i].number) == NULL)
             restored = record_body_set(&row, &base.fields[i]) || restored;
     return !restored || put_row(sealing, key, &row);

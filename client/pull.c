@@ -10,6 +10,8 @@
 #include "aside.h"
 #include "repair.h"
 #include "schema.h"
+#include "sweep.h"
+#include "withheld.h"
 
 #include "outpost/v1/sync.pb-c.h"
 
@@ -72,7 +74,7 @@ static bool begin_snapshot(struct page *page, struct rpc_bytes bytes)
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
     return repair_begins(page->store, &region, page->session_ms) &&
-           apply_snapshot_begin(page->store, class_of_region(&region), page->session_ms);
+           sweep_begin(page->store, class_of_region(&region), page->session_ms);
 }
 
 static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
@@ -81,7 +83,7 @@ static bool complete_snapshot(struct page *page, struct rpc_bytes bytes)
 
     if (!record_uuid_from_bytes(bytes, &region))
         return malformed(page->store);
-    return apply_snapshot_complete(page->store, class_of_region(&region), &page->result->withdrawn);
+    return sweep_complete(page->store, class_of_region(&region), &page->result->withdrawn);
 }
 
 static bool apply_marker(struct page *page, struct rpc_bytes bytes)
@@ -298,6 +300,7 @@ static bool take_caught_up(struct store *store, const Outpost__V1__CaughtUp *cau
                            int64_t now_ms, bool recount, struct outpost_sync_result *result)
 {
     return store_begin(store, STORE_FULL) && end_offers(store, &result->withdrawn) &&
+           withheld_drop(store, &result->withdrawn) &&
            compare(store, caught_up, now_ms, recount, result) && store_save_sums(store) &&
            trim_journal(store, now_ms) && (store->offer_due || note_checked(store, now_ms)) &&
            (caught_up->cursor.len == 0 ||

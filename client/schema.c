@@ -11,7 +11,8 @@
  */
 #include "schema.h"
 
-#include "image.h"
+#include "relearn.h"
+#include "withheld.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -40,6 +41,9 @@ static const char own_tables[] =
     " sync_interval_s INTEGER NOT NULL DEFAULT 0,"
     " pause INTEGER NOT NULL DEFAULT 0,"
     " compression INTEGER NOT NULL DEFAULT 0,"
+    /* Schema revisions that it names for this device; 0: none. */
+    " minimum_revision INTEGER NOT NULL DEFAULT 0,"
+    " recommended_revision INTEGER NOT NULL DEFAULT 0,"
     /* What one message may hold on the link as it was; 0: nothing learned yet. */
     " link_bytes INTEGER NOT NULL DEFAULT 0,"
     " cursor BLOB NOT NULL DEFAULT x'',"
@@ -145,6 +149,12 @@ static const char own_tables[] =
     " body BLOB NOT NULL,"
     " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
     "CREATE INDEX outpost_unknown_record_family ON outpost_unknown_record (family_id);"
+
+    /* Record types (field 0) and fields that the app is not to show; name is the table, or
+     * table.column. An app reads it (withheld.h). */
+    "CREATE TABLE outpost_withheld ("
+    " type INTEGER NOT NULL, field INTEGER NOT NULL, name TEXT NOT NULL,"
+    " PRIMARY KEY (type, field)) WITHOUT ROWID;"
 
     "CREATE TABLE outpost_identity ("
     " one INTEGER PRIMARY KEY CHECK (one = 1),"
@@ -361,6 +371,7 @@ static void put_statement(struct draft *draft, enum table_statement which)
         put(draft, " AND p.family_id = ?1 AND p.id = t.id)");
         break;
     case TABLE_ALL:
+    case BASE_ALL:
         put_select_all(draft);
         break;
     case TABLE_COUNT:
@@ -563,66 +574,6 @@ static bool mend_all(struct mending *mending)
     return good;
 }
 
-/* ---- What an older version kept as unknown -----------------------------------------------------
- */
-
-static bool relearn_fields(struct store *store, struct store_table *table, bool base)
-{
-    sqlite3_stmt *keys = schema_statement(store, table, base ? BASE_UNKNOWN : TABLE_UNKNOWN);
-    struct image image;
-    enum store_step step;
-    bool good = true;
-
-    image_init(&image);
-    while (good && (step = store_step(store, keys)) == STORE_ROW) {
-        struct record_key key = schema_column_key(keys, 0, table->type);
-        if (base)
-            good = image_read_base(store, &key, &image) && image_write_base(store, &key, &image);
-        else
-            good = image_read_row(store, &key, &image) && image_write_row(store, &key, &image);
-    }
-    image_deinit(&image);
-    return store_ok(store);
-}
-
-static bool relearn_records(struct store *store, const struct record_type *type)
-{
-    struct image image;
-    bool good = true;
-
-    image_init(&image);
-    while (good) {
-        sqlite3_stmt *next = store_statement(store, STORE_UNKNOWN_OF_TYPE);
-        if (next != NULL)
-            sqlite3_bind_int64(next, 1, type->number);
-        if (store_step(store, next) != STORE_ROW)
-            break;
-        struct record_key key = {.type = type->number,
-                                 .family = store_column_uuid(next, 0),
-                                 .id = store_column_uuid(next, 1)};
-        sqlite3_reset(next);
-        good = image_read_unknown(store, &key, &image) && image_delete_unknown(store, &key) &&
-               (!schema_key_fits(type, &key) || image_write_row(store, &key, &image));
-    }
-    image_deinit(&image);
-    return store_ok(store);
-}
-
-static bool relearn(struct store *store)
-{
-    if (!store_begin(store, STORE_FULL))
-        return false;
-    for (size_t i = 0; i < store->schema->type_count; i++) {
-        struct store_table *table = &store->tables[i];
-        if (!relearn_records(store, table->type) || !relearn_fields(store, table, false) ||
-            !relearn_fields(store, table, true))
-            return false;
-    }
-    return execute_format(store, "UPDATE outpost_state SET schema_revision = %u",
-                          store->schema->revision) &&
-           store_commit(store);
-}
-
 /* ---- Ensuring
  * ------------------------------------------------------------------------------------- */
 
@@ -734,7 +685,7 @@ static bool mend_in_transaction(struct mending *mending, int64_t *version_out)
     return store_commit_bare(store);
 }
 
-bool schema_ensure(struct store *store)
+static bool ensure(struct store *store)
 {
     struct mending mending = {.store = store, .look = true};
     int64_t revision, version = 0;
@@ -765,4 +716,9 @@ bool schema_ensure(struct store *store)
     if (good)
         note_checked(store, version);
     return good;
+}
+
+bool schema_ensure(struct store *store)
+{
+    return ensure(store) && withheld_load(store);
 }

@@ -25,6 +25,7 @@
 #include "repair.h"
 #include "resend.h"
 #include "wipe.h"
+#include "withheld.h"
 
 #include "outpost/rpc.h"
 #include "outpost/v1/sync.pb-c.h"
@@ -450,7 +451,8 @@ static bool take_welcome(struct sync_session *session, const Outpost__V1__Welcom
         session->options.now_ms = welcome->server_time_ms;
     session->welcomed = true;
     return name_session(session) && keep_welcome(session, &news) &&
-           note_loss(session, reset, welcome->resend_acknowledged);
+           note_loss(session, reset, welcome->resend_acknowledged) &&
+           withheld_take(session->store, welcome);
 }
 
 static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes)

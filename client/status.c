@@ -68,6 +68,18 @@ static bool read_state(struct store *store, struct outpost_device_status *status
     return good;
 }
 
+static bool read_revisions(struct store *store, struct outpost_device_status *status)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_STATE_REVISIONS_GET);
+
+    if (store_step(store, statement) == STORE_ROW) {
+        status->minimum_revision = (uint32_t)sqlite3_column_int64(statement, 0);
+        status->recommended_revision = (uint32_t)sqlite3_column_int64(statement, 1);
+    }
+    sqlite3_reset(statement);
+    return store_ok(store);
+}
+
 static bool read_wipe(struct store *store, struct outpost_device_status *status)
 {
     struct wipe wipe;
@@ -93,7 +105,7 @@ struct outpost_status outpost_get_status(outpost *device, struct outpost_device_
     }
     /* One read transaction, so that the counts belong together. */
     if (store_begin_read(store) && read_state(store, &status) && read_regions(store, &status) &&
-        read_types(store, &status) &&
+        read_revisions(store, &status) && read_types(store, &status) &&
         read_count(store, "SELECT count(*) FROM outpost_pending", &pending) &&
         read_count(store, "SELECT count(*) FROM outpost_rejected", &status.rejected)) {
         status.pending = pending - (status.rejected < pending ? status.rejected : pending);

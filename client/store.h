@@ -54,6 +54,13 @@
                          " sync_interval_s = ?6, pause = ?7, compression = ?8,"                   \
                          " facility_id = CASE facility_id WHEN ?9 THEN ?1"                        \
                          " ELSE facility_id END")                                                 \
+    X(STATE_SCHEMA_SET, "UPDATE outpost_state SET schema_revision = ?1")                          \
+    X(STATE_REVISIONS_GET, "SELECT minimum_revision, recommended_revision FROM outpost_state")    \
+    X(STATE_REVISIONS_SET,                                                                        \
+      "UPDATE outpost_state SET minimum_revision = ?1, recommended_revision = ?2")                \
+    X(WITHHELD_ALL, "SELECT type, field FROM outpost_withheld ORDER BY type, field")              \
+    X(WITHHELD_CLEAR, "DELETE FROM outpost_withheld")                                             \
+    X(WITHHELD_PUT, "INSERT INTO outpost_withheld (type, field, name) VALUES (?1, ?2, ?3)")       \
     X(STATE_LINK_BYTES_SET, "UPDATE outpost_state SET link_bytes = ?1")                           \
     X(STATE_FACILITY_SET, "UPDATE outpost_state SET facility_id = ?1")                            \
     X(STATE_ENROLLED_SET, "UPDATE outpost_state SET device_id = ?1, facility_id = ?2,"            \
@@ -187,6 +194,14 @@
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
                         " WHERE (family_id = zeroblob(16)) = ?1 LIMIT 256")                       \
+    X(UNCONFIRMED_OF_TYPE, "SELECT type, family_id, id FROM outpost_unconfirmed WHERE type = ?1"  \
+                           " LIMIT 256")                                                          \
+    X(UNCONFIRMED_TYPE_UNKNOWN,                                                                   \
+      "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"                           \
+      " SELECT type, family_id, id FROM outpost_unknown_record WHERE type = ?1")                  \
+    X(UNCONFIRMED_TYPE_HELD,                                                                      \
+      "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"                           \
+      " SELECT type, family_id, id FROM outpost_held WHERE type = ?1 AND body IS NOT NULL")       \
     X(UNCONFIRMED_UNKNOWN, "INSERT OR IGNORE INTO outpost_unconfirmed (type, family_id, id)"      \
                            " SELECT type, family_id, id FROM outpost_unknown_record"              \
                            " WHERE (family_id = zeroblob(16)) = ?1")                              \
@@ -229,6 +244,7 @@ enum table_statement {
     BASE_HEAD,
     BASE_INSERT,
     BASE_DELETE,
+    BASE_ALL,
     BASE_UNKNOWN,
     BASE_UNCONFIRMED, /* notes the keys of base images that are the held copies */
     TABLE_STATEMENT_COUNT
@@ -253,6 +269,29 @@ struct store_sum {
     uint64_t digest;
 };
 
+enum {
+    /* Types and fields withheld: what one Welcome can say of them. */
+    STORE_WITHHELD_MAX = 64,
+    /* Waiting for another connection's write, ms. */
+    STORE_BUSY_TIMEOUT_MS = 10000,
+    /* Bytes of one built statement: protects from a schema gone wild. */
+    STORE_SQL_BYTES_MAX = 64 * 1024,
+    /* Bytes of a cursor, receipt, token, certificate: protects the state row. */
+    STORE_BLOB_BYTES_MAX = 64 * 1024,
+    /* Keys collected before they are worked on: protects memory. */
+    STORE_KEYS_MAX = 256,
+    /* What PENDING_PUT gives; the triggers count on from there. */
+    STORE_PENDING_FIRST_GENERATION = 1,
+};
+
+/* field 0: the whole type. */
+struct store_withheld {
+    size_t count;
+    struct store_withheld_field {
+        uint32_t type, field;
+    } list[STORE_WITHHELD_MAX];
+};
+
 struct store {
     sqlite3 *db;
     const struct record_schema *schema;
@@ -272,25 +311,13 @@ struct store {
      * is dropped. */
     bool offer_due;
     bool admin;
+    struct store_withheld withheld; /* as the database has it (withheld.h) */
 };
 
 /* Durability of a transaction. */
 enum store_durability {
     STORE_NORMAL, /* survives a crash of the process; what can be fetched again */
     STORE_FULL,   /* survives the loss of power (I1) */
-};
-
-enum {
-    /* Waiting for another connection's write, ms. */
-    STORE_BUSY_TIMEOUT_MS = 10000,
-    /* Bytes of one built statement: protects from a schema gone wild. */
-    STORE_SQL_BYTES_MAX = 64 * 1024,
-    /* Bytes of a cursor, receipt, token, certificate: protects the state row. */
-    STORE_BLOB_BYTES_MAX = 64 * 1024,
-    /* Keys collected before they are worked on: protects memory. */
-    STORE_KEYS_MAX = 256,
-    /* What PENDING_PUT gives; the triggers count on from there. */
-    STORE_PENDING_FIRST_GENERATION = 1,
 };
 
 /* Opens the file; tables are made by schema_ensure. */

@@ -53,14 +53,15 @@ struct sync {
     bool closed;             /* the call is over */
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
-    bool copied;             /* the server refused: another copy has synced since (R23) */
-    bool edited;             /* follow mode: the app has edited, or works elsewhere now */
-    int rounds;              /* streams since the last that was not of these (ROUNDS_MAX) */
-    int identities;          /* taken since the last CaughtUp (IDENTITIES_MAX) */
-    bool paused;             /* follow mode: the server said not to sync by itself */
-    uint32_t interval_s;     /* with paused: when to ask again */
-    struct backoff backoff;  /* follow mode, without a link */
-    int64_t pushback_ms;     /* what the server said to that */
+    bool copied;
+    bool too_old;           /* the server refused: another copy has synced since (R23) */
+    bool edited;            /* follow mode: the app has edited, or works elsewhere now */
+    int rounds;             /* streams since the last that was not of these (ROUNDS_MAX) */
+    int identities;         /* taken since the last CaughtUp (IDENTITIES_MAX) */
+    bool paused;            /* follow mode: the server said not to sync by itself */
+    uint32_t interval_s;    /* with paused: when to ask again */
+    struct backoff backoff; /* follow mode, without a link */
+    int64_t pushback_ms;    /* what the server said to that */
     int64_t looked_ms;
     int64_t data_version;
     int64_t started_ms;
@@ -202,6 +203,8 @@ static void on_close(void *context, rpc_call *call, const struct rpc_status *sta
     sync->ended = *status;
     sync->copied = status->code == RPC_PERMISSION_DENIED && reason != NULL &&
                    rpc_bytes_equal(reason->value, rpc_bytes_view("copied", 6));
+    sync->too_old = status->code == RPC_FAILED_PRECONDITION && reason != NULL &&
+                    rpc_bytes_equal(reason->value, rpc_bytes_view("upgrade", 7));
     sync->pushback_ms = pushback_of(rpc_metadata_find(trailers, "grpc-retry-pushback-ms"));
 }
 
@@ -300,7 +303,7 @@ static struct rpc_status run_stream(struct sync *sync)
                                            .ticks_ms = device_ticks_ms};
     struct rpc_status status = rpc_status_ok();
 
-    sync->closed = sync->edited = sync->copied = false;
+    sync->closed = sync->edited = sync->copied = sync->too_old = false;
     sync->pushback_ms = PUSHBACK_NONE;
     sync->call = NULL;
     if (!sync_session_new(store, &options, &sync->session)) {
@@ -405,6 +408,15 @@ static struct outpost_status take_new_identity(struct sync *sync)
     return status;
 }
 
+/* The server's sentence says what to do. */
+static struct outpost_status too_old_status(const struct rpc_status *ended)
+{
+    struct outpost_status status = {.code = OUTPOST_DENIED};
+
+    snprintf(status.message, sizeof status.message, "sync: %s", ended->message);
+    return status;
+}
+
 /* One stream, and what its end asks for. True: another one is to follow. */
 static bool run_once(struct sync *sync, struct outpost_status *status_out)
 {
@@ -423,6 +435,9 @@ static bool run_once(struct sync *sync, struct outpost_status *status_out)
         return false;
     copied = sync->copied && sync->identities < IDENTITIES_MAX;
     *status_out = copied ? take_new_identity(sync) : device_status_of_call("sync", &ended);
+    sync->result->upgrade_required = sync->too_old;
+    if (sync->too_old)
+        *status_out = too_old_status(&ended);
     sync->result->retry_after_ms = sync->pushback_ms > 0 ? sync->pushback_ms : 0;
     if (status_out->code != OUTPOST_OK) {
         if (!wait_for_link(sync, status_out))

@@ -209,18 +209,44 @@ static bool is_flood(ssize_t error)
     return error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_TOO_MANY_SETTINGS;
 }
 
+/* Of the GOAWAY, once the session has failed. */
+static uint32_t h2_error_of(const rpc_conn *conn, ssize_t error)
+{
+    if (conn->violation != NGHTTP2_NO_ERROR)
+        return conn->violation;
+    return is_flood(error) ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR;
+}
+
+/* Counts what nghttp2 may drop; whether there is DATA that comes too late. */
+static bool watch_frames(rpc_conn *conn, struct rpc_bytes plain)
+{
+    struct frame_head head;
+    bool late = false;
+
+    while (frame_watch_next(&conn->frame_watch, &plain, &head)) {
+        if (frame_is_idle(&head))
+            conn_spend(conn, BUDGET_IDLE_FRAMES);
+        late |= head.type == NGHTTP2_DATA && session_stream_ended(conn, head.stream_id);
+    }
+    return late;
+}
+
 static void take_plain(rpc_conn *conn, struct rpc_bytes plain)
 {
-    for (unsigned idle = frame_watch_idle(&conn->frame_watch, plain); idle > 0; idle--)
-        conn_spend(conn, BUDGET_IDLE_FRAMES);
+    bool late = watch_frames(conn, plain);
     ssize_t taken = nghttp2_session_mem_recv(conn->session, plain.data, plain.len);
 
     end_if_offended(conn);
+    if (taken >= 0 && late) {
+        conn->violation = NGHTTP2_STREAM_CLOSED;
+        taken = NGHTTP2_ERR_STREAM_CLOSED;
+    }
     if (taken < 0) {
-        const char *reason = nghttp2_strerror((int)taken);
-        conn_end_with_goaway(conn,
-                             is_flood(taken) ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_PROTOCOL_ERROR,
-                             reason, rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", reason));
+        uint32_t h2_error = h2_error_of(conn, taken);
+        const char *reason = conn->violation != NGHTTP2_NO_ERROR ? nghttp2_http2_strerror(h2_error)
+                                                                 : nghttp2_strerror((int)taken);
+        conn_end_with_goaway(conn, h2_error, reason,
+                             rpc_status_make(RPC_UNAVAILABLE, "HTTP/2: %s", reason));
     } else if (nghttp2_session_get_outbound_queue_size(conn->session) > CONN_CONTROL_FRAMES_MAX) {
         conn->offence = "answers_not_read";
         end_if_offended(conn);

@@ -15,6 +15,7 @@
 
 #include "budget.h"
 #include "compress.h"
+#include "ended_streams.h"
 #include "frame_watch.h"
 #include "life.h"
 #include "metadata.h"
@@ -146,7 +147,9 @@ struct rpc_conn {
     int64_t window_moved_ms;  /* the same for the calls' outboxes */
     size_t window_moved;
     struct frame_watch frame_watch;
+    struct ended_streams ended_streams; /* server */
     struct budgets budgets;
+    uint32_t violation;  /* what nghttp2 lets pass and the RFC does not: an HTTP/2 error, or 0 */
     const char *offence; /* what the peer did; the connection ends for it */
     struct life life;
     bool draining;
@@ -160,6 +163,8 @@ struct rpc_conn {
 
 /* nghttp2's session with this runtime's settings; false: no memory. */
 bool session_new(rpc_conn *conn);
+/* The stream is over, and the client had ended it: it has nothing under way. */
+bool session_stream_ended(const rpc_conn *conn, int32_t stream_id);
 /* No new calls: a notice first, the last stream's number a round trip later. */
 void session_submit_drain(rpc_conn *conn);
 

@@ -10,6 +10,8 @@
 
 #include "outpost/rpc_bytes.h"
 
+#include <stdbool.h>
+
 enum { FRAME_HEAD_LEN = 9 };
 
 /* Zero-initialised but for skip: the bytes before the first frame. */
@@ -19,8 +21,19 @@ struct frame_watch {
     size_t head_len;
 };
 
-/* How many of the frames that begin in bytes carry nothing: all but HEADERS,
- * CONTINUATION, PUSH_PROMISE, GOAWAY, and DATA that has bytes or ends a stream. */
-unsigned frame_watch_idle(struct frame_watch *watch, struct rpc_bytes bytes);
+struct frame_head {
+    size_t len; /* of the payload */
+    uint8_t type;
+    uint8_t flags;
+    int32_t stream_id;
+};
+
+/* The next head that is whole; bytes move behind it. False: none, and bytes are used up. */
+bool frame_watch_next(struct frame_watch *watch, struct rpc_bytes *bytes,
+                      struct frame_head *head_out);
+
+/* It carries nothing: all but HEADERS, CONTINUATION, PUSH_PROMISE, GOAWAY, and
+ * DATA that has bytes or ends a stream. */
+bool frame_is_idle(const struct frame_head *head);
 
 #endif

@@ -5,8 +5,8 @@
  * connection.h) and never sends, receives or calls a call's owner.
  *
  * nghttp2 checks the protocol, and stops floods of resets, CONTINUATIONs and
- * unread answers; what it leaves to us is counted here: headers too large,
- * frames that carry nothing.
+ * unread answers; what it leaves to us is done here: headers too large and
+ * frames that carry nothing are counted, frames that it lets pass refused.
  */
 #include "connection.h"
 
@@ -19,6 +19,8 @@ enum {
     RESET_RATE = 400,
     /* CONTINUATION frames of one block (CVE-2024-28182). */
     CONTINUATIONS_MAX = 8,
+    /* Of a frame's payload, as long as we announce no other. */
+    FRAME_BYTES_MAX = 16384,
     /* Entries of one SETTINGS frame. */
     SETTINGS_ENTRIES_MAX = 32,
     /* nghttp2's own limit of answers to PING and SETTINGS that the peer has not
@@ -33,6 +35,35 @@ static const uint8_t drain_ping[8] = {'d', 'r', 'a', 'i', 'n', 0, 0, 0};
 static rpc_call *stream_call(nghttp2_session *session, int32_t stream_id)
 {
     return nghttp2_session_get_stream_user_data(session, stream_id);
+}
+
+/* ---- Frames that begin ---------------------------------------------------- */
+
+bool session_stream_ended(const rpc_conn *conn, int32_t stream_id)
+{
+    return stream_id != 0 && nghttp2_session_find_stream(conn->session, stream_id) == NULL &&
+           ended_streams_has(&conn->ended_streams, stream_id);
+}
+
+/* The HTTP/2 error for a frame that nghttp2 would take or pass over; 0: none. */
+static uint32_t violation_of(const rpc_conn *conn, const nghttp2_frame_hd *head)
+{
+    if (head->type == NGHTTP2_CONTINUATION && head->length > FRAME_BYTES_MAX)
+        return NGHTTP2_FRAME_SIZE_ERROR;
+    if (head->type == NGHTTP2_PRIORITY && head->stream_id == 0)
+        return NGHTTP2_PROTOCOL_ERROR;
+    if (head->type == NGHTTP2_HEADERS && session_stream_ended(conn, head->stream_id))
+        return NGHTTP2_STREAM_CLOSED;
+    return NGHTTP2_NO_ERROR;
+}
+
+static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *head, void *context)
+{
+    rpc_conn *conn = context;
+
+    (void)session;
+    conn->violation = violation_of(conn, head);
+    return conn->violation == NGHTTP2_NO_ERROR ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
 /* ---- Header blocks ------------------------------------------------------- */
@@ -103,11 +134,20 @@ static void take_data_end(rpc_conn *conn, rpc_call *call, const nghttp2_frame *f
     }
 }
 
+static bool ends_stream(const nghttp2_frame_hd *head)
+{
+    return head->type == NGHTTP2_RST_STREAM ||
+           ((head->type == NGHTTP2_HEADERS || head->type == NGHTTP2_DATA) &&
+            (head->flags & NGHTTP2_FLAG_END_STREAM) != 0);
+}
+
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     rpc_conn *conn = context;
     rpc_call *call = stream_call(session, frame->hd.stream_id);
 
+    if (conn->role->server && ends_stream(&frame->hd))
+        ended_streams_add(&conn->ended_streams, frame->hd.stream_id);
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
         budget_restore(&conn->budgets, BUDGET_IDLE_FRAMES);
@@ -273,6 +313,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
 
     if (nghttp2_session_callbacks_new(&callbacks) != 0)
         return NULL;
+    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
     nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame_recv);

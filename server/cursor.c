@@ -2,8 +2,9 @@
  *
  * Encoded as protobuf by hand: repeated region {1 region id, 2 at, 3 seen,
  * 4 high water, 5 position, 6 sent, 7 leaving,
- * 8 facility, 9 in the rest}, seen left out where it is at; a place is its seq, 8
- * bytes big-endian, and its hash; a position is family id, type (4 bytes big-endian) and id.
+ * 8 facility, 9 in the rest, 10 without, 11 fill}, seen left out where it is at; a place is
+ * its seq, 8 bytes big-endian, and its hash; a position is family id, type (4 bytes
+ * big-endian) and id.
  */
 #include "cursor.h"
 
@@ -18,6 +19,8 @@ enum {
     REGION_LEAVING = 7,
     REGION_FACILITY = 8,
     REGION_IN_REST = 9,
+    REGION_WITHOUT = 10, /* one for each type */
+    REGION_FILL = 11,
     PLACE_LEN = 8 + STORE_HASH_LEN,
     POSITION_LEN = 2 * RECORD_UUID_LEN + 4,
 };
@@ -43,6 +46,15 @@ static bool parse_position(struct rpc_bytes bytes, struct record_key *position)
     position->type =
         (uint32_t)type[0] << 24 | (uint32_t)type[1] << 16 | (uint32_t)type[2] << 8 | type[3];
     memcpy(position->id.bytes, type + 4, RECORD_UUID_LEN);
+    return true;
+}
+
+static bool parse_type(const struct wire_field *field, uint32_t types[ROLLOUT_TYPES_MAX],
+                       size_t *count)
+{
+    if (field->type != WIRE_VARINT || *count == ROLLOUT_TYPES_MAX)
+        return false;
+    types[(*count)++] = (uint32_t)field->value;
     return true;
 }
 
@@ -73,6 +85,10 @@ static bool parse_region(struct rpc_bytes bytes, struct cursor_region *region)
             good = record_uuid_from_bytes(field.bytes, &region->facility);
         else if (field.number == REGION_IN_REST)
             region->in_rest = field.value != 0;
+        else if (field.number == REGION_WITHOUT)
+            good = parse_type(&field, region->without, &region->without_count);
+        else if (field.number == REGION_FILL)
+            good = parse_type(&field, region->fill, &region->fill_count);
     }
     if (region->seen.seq < region->at.seq)
         region->seen = region->at;
@@ -108,9 +124,19 @@ static void put_place(struct rpc_buffer *buffer, uint32_t number, const struct s
     wire_put_bytes(buffer, number, rpc_bytes_view(bytes, sizeof bytes));
 }
 
-static void encode_region(const struct cursor_region *region, struct rpc_buffer *buffer)
+static void put_position(struct rpc_buffer *buffer, const struct record_key *key)
 {
     uint8_t position[POSITION_LEN];
+
+    memcpy(position, key->family.bytes, RECORD_UUID_LEN);
+    for (size_t i = 0; i < 4; i++)
+        position[RECORD_UUID_LEN + i] = (uint8_t)(key->type >> (24 - 8 * i));
+    memcpy(position + RECORD_UUID_LEN + 4, key->id.bytes, RECORD_UUID_LEN);
+    wire_put_bytes(buffer, REGION_POSITION, rpc_bytes_view(position, sizeof position));
+}
+
+static void encode_region(const struct cursor_region *region, struct rpc_buffer *buffer)
+{
 
     /* The zero id of the global region must be there too. */
     wire_put_message(buffer, REGION_ID, rpc_bytes_view(region->region_id.bytes, RECORD_UUID_LEN));
@@ -119,14 +145,15 @@ static void encode_region(const struct cursor_region *region, struct rpc_buffer 
     if (region->seen.seq > region->at.seq)
         put_place(buffer, REGION_SEEN, &region->seen);
     wire_put_uint(buffer, REGION_LEAVING, region->leaving);
+    for (size_t i = 0; i < region->without_count; i++)
+        wire_put_uint(buffer, REGION_WITHOUT, region->without[i]);
+    for (size_t i = 0; i < region->fill_count; i++)
+        wire_put_uint(buffer, REGION_FILL, region->fill[i]);
+    if (region->in_snapshot || region->fill_count > 0)
+        put_position(buffer, &region->position);
     if (!region->in_snapshot)
         return;
     put_place(buffer, REGION_HIGH_WATER, &region->high_water);
-    memcpy(position, region->position.family.bytes, RECORD_UUID_LEN);
-    for (size_t i = 0; i < 4; i++)
-        position[RECORD_UUID_LEN + i] = (uint8_t)(region->position.type >> (24 - 8 * i));
-    memcpy(position + RECORD_UUID_LEN + 4, region->position.id.bytes, RECORD_UUID_LEN);
-    wire_put_bytes(buffer, REGION_POSITION, rpc_bytes_view(position, sizeof position));
     wire_put_uint(buffer, REGION_SENT, region->sent);
     if (!record_uuid_is_zero(&region->facility))
         wire_put_message(buffer, REGION_FACILITY,

@@ -22,6 +22,10 @@ struct cursor_region {
     bool in_rest;                  /* they have been */
     struct record_key position;    /* the last key sent; zeros: none yet */
     uint64_t sent;                 /* records sent so far */
+    /* Types that were withheld when the device came here, and those of them that are not
+     * any more and are sent whole, up to position (rollout.h). */
+    size_t without_count, fill_count;
+    uint32_t without[ROLLOUT_TYPES_MAX], fill[ROLLOUT_TYPES_MAX];
     /* Not in scope any more, but its records may still be on the device: for the
      * proof that the server's history has not lost them (R22). */
     bool leaving;

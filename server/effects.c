@@ -85,16 +85,20 @@ static void digest_take_out(struct push_region *region, const struct record_key 
 {
     if (before->version == 0 || before->deleted)
         return;
+    uint64_t share = record_digest_share(key->type, &key->id, before->stamp);
     region->records--;
-    region->digest -= record_digest_share(key->type, &key->id, before->stamp);
+    region->digest -= share;
+    type_sums_take_out(&region->types, key->type, share);
 }
 
 static void digest_put_in(struct push_region *region, const struct push_record *record)
 {
     if (record->version == 0 || record->deleted)
         return;
+    uint64_t share = record_digest_share(record->key.type, &record->key.id, record->stamp);
     region->records++;
-    region->digest += record_digest_share(record->key.type, &record->key.id, record->stamp);
+    region->digest += share;
+    type_sums_put_in(&region->types, record->key.type, share);
 }
 
 static struct effects_before state_of(const struct push_record *record)

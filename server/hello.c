@@ -41,6 +41,29 @@ static void take_token(struct stream *stream, const uint8_t *bytes)
     stream->token_presented = true;
 }
 
+/* It goes into lists and into a database's text: what is no character, or none that is
+ * shown, becomes a question mark, and what does not fit is left out. */
+static void take_app_version(struct stream *stream, struct rpc_bytes bytes)
+{
+    char *name = stream->sync.app_version;
+    size_t len = 0;
+
+    for (size_t at = 0; at < bytes.len;) {
+        uint32_t character = 0;
+        size_t count = record_utf8_character(bytes.data + at, bytes.len - at, &character);
+        bool shown = count > 0 && character >= ' ' && character != 0x7f;
+        if (len + (shown ? count : 1) >= sizeof stream->sync.app_version)
+            break;
+        if (shown)
+            memcpy(name + len, bytes.data + at, count);
+        else
+            name[len] = '?';
+        len += shown ? count : 1;
+        at += count > 0 ? count : 1;
+    }
+    name[len] = '\0';
+}
+
 void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
 {
     struct store_hello *hello = &stream->hello;
@@ -50,7 +73,11 @@ void stream_take_hello(struct stream *stream, struct rpc_bytes bytes)
     bool good = true;
 
     while (good && (status = wire_read(&reader, &field)) == WIRE_FIELD) {
-        if (field.number == HELLO_CURSOR)
+        if (field.number == HELLO_SCHEMA_REVISION && field.type == WIRE_VARINT)
+            stream->sync.schema_revision = (uint32_t)field.value;
+        else if (field.number == HELLO_APP_VERSION && field.type == WIRE_LEN)
+            take_app_version(stream, field.bytes);
+        else if (field.number == HELLO_CURSOR)
             good = take_cursor(stream, field.bytes);
         else if (field.number == HELLO_RECEIPT && field.bytes.len == STORE_HASH_LEN)
             memcpy(hello->receipt, field.bytes.data, STORE_HASH_LEN);
@@ -144,8 +171,10 @@ static bool keep_leaving(const struct stream *stream, struct cursor *adopted)
         if (!history_is_known(&stream->hello, &region->region_id)) {
             known = false;
         } else if (adopted->region_count < STORE_REGIONS_PER_DEVICE_MAX) {
-            adopted->regions[adopted->region_count] = *region;
-            adopted->regions[adopted->region_count++].leaving = true;
+            struct cursor_region *kept = &adopted->regions[adopted->region_count++];
+            *kept = *region;
+            kept->leaving = true;
+            kept->without_count = kept->fill_count = 0; /* coming back is a snapshot */
         }
     }
     return known;
@@ -175,12 +204,40 @@ static struct cursor_region snapshot_from(const struct store_head *head,
     return region;
 }
 
+/* What was withheld when the device came to its place and is not any more is sent whole;
+ * a snapshot that has gone past it begins anew. False: it must. */
+static bool open_types(struct cursor_region *region, const struct rollout_view *view)
+{
+    size_t fill_count = 0;
+    bool opened = false;
+
+    for (size_t i = 0; i < region->fill_count; i++)
+        if (!rollout_withholds(view->types, view->type_count, region->fill[i]))
+            region->fill[fill_count++] = region->fill[i];
+    region->fill_count = fill_count;
+    for (size_t i = 0; i < region->without_count; i++) {
+        uint32_t type = region->without[i];
+        if (rollout_withholds(view->types, view->type_count, type))
+            continue;
+        opened = true;
+        if (region->fill_count == ROLLOUT_TYPES_MAX)
+            return false;
+        region->fill[region->fill_count++] = type;
+    }
+    if (opened && region->in_snapshot)
+        return false;
+    if (opened || (region->fill_count == 0 && !region->in_snapshot))
+        region->position = (struct record_key){.type = 0};
+    return true;
+}
+
 /* Makes the cursor hold the regions in scope, and those that the device is leaving. A
  * region that is new to the device, whose place the log does not know (R22), or that
  * differs there (R24), starts a snapshot up to the head of this moment. */
 static void cursor_adopt(struct stream *stream, bool resets_out[2])
 {
     struct cursor adopted = {.region_count = stream->hello.head_count};
+    const struct rollout_view *view = &stream->hello.view;
     bool leaving_known = keep_leaving(stream, &adopted);
 
     for (size_t i = 0; i < stream->hello.head_count; i++) {
@@ -190,11 +247,14 @@ static void cursor_adopt(struct stream *stream, bool resets_out[2])
         resets_out[i] = (held != NULL && !history_is_known(&stream->hello, &head->region_id)) ||
                         (own && !leaving_known);
         /* One that it was leaving has been swept in part, perhaps: it is sent anew. */
-        if (held != NULL && !held->leaving && !resets_out[i] &&
-            !is_repaired(stream, &head->region_id))
-            adopted.regions[i] = *held;
-        else
-            adopted.regions[i] = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
+        struct cursor_region *region = &adopted.regions[i];
+        if (held != NULL)
+            *region = *held;
+        if (held == NULL || held->leaving || resets_out[i] ||
+            is_repaired(stream, &head->region_id) || !open_types(region, view))
+            *region = snapshot_from(head, own ? &stream->hello.device.facility : NULL);
+        region->without_count = view->type_count;
+        memcpy(region->without, view->types, sizeof region->without);
     }
     stream->scope_count = stream->hello.head_count;
     if (!adopted.regions[stream->scope_count - 1].in_snapshot)
@@ -208,6 +268,21 @@ static uint64_t remaining(const struct cursor_region *region, const struct store
     uint64_t to = region->in_snapshot ? head->records : head->last.seq;
 
     return to > from ? to - from : 0;
+}
+
+static void put_view(struct rpc_buffer *welcome, struct rpc_buffer *part,
+                     const struct rollout_view *view)
+{
+    wire_put_uint(welcome, WELCOME_MINIMUM_REVISION, view->minimum);
+    wire_put_uint(welcome, WELCOME_RECOMMENDED_REVISION, view->recommended);
+    for (size_t i = 0; i < view->type_count; i++)
+        wire_put_uint(welcome, WELCOME_WITHHELD_TYPES, view->types[i]);
+    for (size_t i = 0; i < view->field_count; i++) {
+        rpc_buffer_clear(part);
+        wire_put_uint(part, WITHHELD_TYPE, view->fields[i].type);
+        wire_put_uint(part, WITHHELD_FIELD, view->fields[i].field);
+        wire_put_buffer(welcome, WELCOME_WITHHELD_FIELDS, part);
+    }
 }
 
 static void send_welcome(struct stream *stream, const bool resets[2])
@@ -239,6 +314,7 @@ static void send_welcome(struct stream *stream, const bool resets[2])
     wire_put_uint(&welcome, WELCOME_SCHEMA_REVISION, stream->service->roles.schema->revision);
     wire_put_uint(&welcome, WELCOME_ACCEPTS_ZSTD, 1);
     wire_put_uint(&welcome, WELCOME_RESEND_ACKNOWLEDGED, !stream->hello.receipt_known);
+    put_view(&welcome, &part, &stream->hello.view);
     if (stream->peer.set_compression != NULL)
         stream->peer.set_compression(stream->peer.context,
                                      (enum settings_compression)settings->compression);
@@ -254,6 +330,7 @@ static void hello_done(struct store_request *request)
     bool resets[2] = {false, false};
 
     if (stream_answered(stream, request) && admit(stream)) {
+        stream->admitted = true;
         cursor_adopt(stream, resets);
         stream_set_state(stream, STATE_PUSHING);
         send_welcome(stream, resets);

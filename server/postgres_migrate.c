@@ -131,6 +131,8 @@ static enum postgres_code migrate_one(struct postgres_conn *conn, int *version,
     *refused = refusal(conn, *version);
     if (code == POSTGRES_OK && rpc_ok(refused) && *version < (int)sql_migrations_postgresql_count) {
         code = apply(conn, &sql_migrations_postgresql[*version]);
+        if (code == POSTGRES_OK && *version + 1 == SQL_MIGRATION_TYPE_SUMS)
+            code = postgres_count_types(conn);
         *version += code == POSTGRES_OK;
     }
     return postgres_run_text(conn, code == POSTGRES_OK ? "COMMIT" : "ROLLBACK") == POSTGRES_OK

@@ -31,6 +31,9 @@ static const struct grant {
     {"device", "SELECT, INSERT, UPDATE"},
     {"device_region", "SELECT, INSERT, UPDATE"},
     {"setting", "SELECT, INSERT, UPDATE, DELETE"},
+    {"rollout", "SELECT, INSERT, UPDATE"},
+    {"rollout_switch", "SELECT, INSERT"},
+    {"rollout_device", "SELECT, INSERT, DELETE"},
     {"enrolment", "SELECT, INSERT, UPDATE"},
     {"authority", NULL},
 };

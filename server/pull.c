@@ -92,6 +92,13 @@ static bool has_entered(const struct stream *stream, const struct record_uuid *f
 
 static void page_done(struct store_request *request);
 
+static enum store_part part_of(const struct cursor_region *region)
+{
+    if (region->in_snapshot)
+        return region->in_rest ? STORE_REST : STORE_OWN;
+    return region->fill_count > 0 ? STORE_FILL : STORE_TAIL;
+}
+
 static void request_page(struct stream *stream, const struct cursor_region *region)
 {
     struct store_page *page = &stream->page;
@@ -102,9 +109,8 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
     *page = (struct store_page){
         .caller = stream_caller(stream),
         .region_id = region->region_id,
-        .part = !region->in_snapshot ? STORE_TAIL
-                : region->in_rest    ? STORE_REST
-                                     : STORE_OWN,
+        .part = part_of(region),
+        .type_count = part_of(region) == STORE_FILL ? region->fill_count : region->without_count,
         .facility = region->facility,
         .high_water = region->high_water.seq,
         .after = region->position,
@@ -112,6 +118,8 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
         .rows_max = stream->hello.settings.pull_batch,
         .bytes_max = bytes_max,
     };
+    memcpy(page->types, part_of(region) == STORE_FILL ? region->fill : region->without,
+           sizeof page->types);
     stream->page_owed = true;
     stream_submit(stream, &page->request, STORE_PAGE, page_done);
 }
@@ -140,8 +148,13 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 /* The snapshot is complete, and with it the device has swept what it left. */
 static void snapshot_ends(struct stream *stream, struct cursor_region *region)
 {
-    *region = (struct cursor_region){
-        .region_id = region->region_id, .at = region->high_water, .seen = region->seen};
+    struct cursor_region done = {.region_id = region->region_id,
+                                 .at = region->high_water,
+                                 .seen = region->seen,
+                                 .without_count = region->without_count};
+
+    memcpy(done.without, region->without, sizeof done.without);
+    *region = done;
     if (!record_uuid_is_zero(&region->region_id))
         stream->cursor.region_count = stream->scope_count;
 }
@@ -155,6 +168,9 @@ static void cursor_advance(struct stream *stream, struct cursor_region *region,
         region->at = page->place;
     } else if (page->at_end && page->part == STORE_REST) {
         snapshot_ends(stream, region);
+    } else if (page->at_end && page->part == STORE_FILL) {
+        region->fill_count = 0;
+        region->position = (struct record_key){.type = 0};
     } else if (page->at_end) {
         region->in_rest = true;
         region->position = (struct record_key){.type = 0};
@@ -203,7 +219,8 @@ static void page_done(struct store_request *request)
         if (stream->page.at_end && stream->page.part == STORE_TAIL) {
             stream->behind[stream->pulling] = false;
             stream->pulling++;
-        } else if (stream->page.at_end && stream->page.part == STORE_REST) {
+        } else if (stream->page.at_end &&
+                   (stream->page.part == STORE_REST || stream->page.part == STORE_FILL)) {
             /* What was committed since the snapshot began is the tail. */
             stream->behind[stream->pulling] = stream->page.head.seq > region->at.seq;
         }
@@ -238,7 +255,10 @@ static void settle(struct stream *stream)
         .region_count = stream->scope_count,
         .renew_token = !stream->token_given,
         .now_ms = service->time_ms(service->context),
+        .sync = stream->sync,
+        .withheld_count = stream->hello.view.type_count,
     };
+    memcpy(caught_up->withheld, stream->hello.view.types, sizeof caught_up->withheld);
     for (size_t i = 0; i < caught_up->region_count; i++) {
         caught_up->regions[i] = stream->cursor.regions[i].region_id;
         caught_up->places[i] = stream->cursor.regions[i].at;
@@ -246,6 +266,7 @@ static void settle(struct stream *stream)
     memcpy(caught_up->presented_token, stream->presented_token, TOKEN_LEN);
     if (caught_up->renew_token)
         new_token(stream, caught_up->next_token);
+    stream->noted = true; /* with the token */
     stream_set_state(stream, STATE_SETTLING);
     stream_submit(stream, &caught_up->request, STORE_CAUGHT_UP, caught_up_done);
 }
@@ -290,6 +311,7 @@ static void caught_up_done(struct store_request *request)
             more = more || stream->behind[i];
         }
         if (more) {
+            stream->noted = stream->token_given;
             stream->pulling = 0;
             stream_set_state(stream, STATE_PULLING);
         } else {
@@ -333,13 +355,17 @@ void stream_wake(struct stream *stream, const struct record_uuid *region_id, uin
 
 void stream_begin_pull(struct stream *stream)
 {
+    if (stream->sync.schema_revision < stream->hello.view.minimum) {
+        stream_end_too_old(stream);
+        return;
+    }
     for (size_t i = 0; i < stream->scope_count; i++)
         stream->behind[i] = true;
     for (size_t i = 0; i < stream->scope_count; i++) {
         const struct cursor_region *region = &stream->cursor.regions[i];
         /* Nothing to read where the device stands at the head; what is
          * committed meanwhile is found when settling. */
-        if (!region->in_snapshot && region->at.seq >= region->seen.seq &&
+        if (!region->in_snapshot && region->fill_count == 0 && region->at.seq >= region->seen.seq &&
             region->at.seq >= stream->hello.heads[i].last.seq)
             stream->behind[i] = false;
     }

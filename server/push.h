@@ -20,6 +20,7 @@
 #include "audit.h"
 #include "merge.h"
 #include "scope.h"
+#include "type_sums.h"
 
 #include <uthash.h>
 
@@ -171,6 +172,7 @@ struct push_region {
     uint8_t last_hash[AUDIT_HASH_LEN];
     uint64_t records; /* living */
     uint64_t digest;
+    struct type_sums types;
     bool dirty;
     UT_hash_handle hh;
 };

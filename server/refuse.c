@@ -45,8 +45,10 @@ static const char *refusal_reason(enum standing_refusal why)
     return NULL;
 }
 
+/* It was decided so: that is no failure of the device's. */
 static void end(struct stream *stream, struct rpc_status status, const char *reason)
 {
+    stream->noted = true;
     if (reason != NULL && stream->peer.add_trailer != NULL && !stream->closed &&
         stream->state != STATE_ENDED)
         stream->peer.add_trailer(stream->peer.context, "outpost-reason", reason);
@@ -95,9 +97,31 @@ void stream_end_copied(struct stream *stream)
         "copied");
 }
 
+void stream_end_too_old(struct stream *stream)
+{
+    stream_note(stream, false);
+    end(stream,
+        rpc_status_make(
+            RPC_FAILED_PRECONDITION,
+            "upgrade the app: it knows record types %u, and %u or later are needed here;"
+            " all that it had to send was taken",
+            stream->sync.schema_revision, stream->hello.view.minimum),
+        "upgrade");
+}
+
 struct store_caller stream_caller(const struct stream *stream)
 {
     return (struct store_caller){stream->device_id, stream->device.region};
+}
+
+void stream_see_rollouts(struct stream *stream, uint64_t version)
+{
+    if (stream->state != STATE_FOLLOWING || stream->hello.view.version == version)
+        return;
+    stream_enter(stream);
+    stream_end(stream,
+               rpc_status_make(RPC_UNAVAILABLE, "what is rolled out has changed: call again"));
+    stream_leave(stream);
 }
 
 void stream_refuse(struct stream *stream, const struct store_refusal *refusal)

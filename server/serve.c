@@ -18,6 +18,7 @@
 #include "outpost/rpc_uv.h"
 #include "outpost/v1/schema.gen.h"
 
+#include <assert.h>
 #include <openssl/rand.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,11 +28,13 @@
 enum {
     /* What open calls get to end in when the server is told to stop. */
     DRAIN_GRACE_MS = 10000,
+    /* How long a rollout goes on growing whose cohort's syncs fail. */
+    ROLLOUT_REVIEW_MS = 30000,
     FILE_BYTES_MAX = 1024 * 1024,
     /* A device that follows asks twice a minute whether its link lives. */
     PING_INTERVAL_MIN_MS = 10000,
     METHODS = OUTPOST_V1_SYNC_SERVICE_METHODS + OUTPOST_V1_ENROLMENT_SERVICE_METHODS +
-              GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS,
+              GRPC_HEALTH_METHODS + GRPC_REFLECTION_METHODS + SYNC_VERSIONS_MAX,
 };
 
 /* What proto/ was when this program was built. */
@@ -46,6 +49,10 @@ struct server {
     bool draining;
     struct stream_service streams;
     struct sync_service sync;
+    struct sync_service versions[SYNC_VERSIONS_MAX]; /* beside it, sync_version_count of them */
+    struct store_rollout_review review;
+    bool reviewing;
+    int64_t reviewed_at_ms; /* monotonic */
     struct enrol_service enrol;
     struct health_service health_service;
     grpc_health *health;
@@ -104,13 +111,43 @@ static void on_store_ready(uv_async_t *handle)
     store_drain(server->streams.store);
 }
 
+static void review_done(struct store_request *request)
+{
+    struct server *server = request->owner;
+
+    server->reviewing = false;
+    if (rpc_ok(&request->status) && server->review.halted_count > 0)
+        fprintf(stderr,
+                "outpostd: %zu rollouts are halted: too many syncs of their devices failed or were"
+                " refused; see outpostd rollout status\n",
+                server->review.halted_count);
+}
+
+static void review_rollouts(struct server *server, int64_t now_ms)
+{
+    if (server->reviewing || now_ms - server->reviewed_at_ms < ROLLOUT_REVIEW_MS)
+        return;
+    server->reviewing = true;
+    server->reviewed_at_ms = now_ms;
+    server->review = (struct store_rollout_review){
+        .request = {.kind = STORE_ROLLOUT_REVIEW, .done = review_done, .owner = server},
+        .now_ms = server->streams.time_ms(server->streams.context),
+    };
+    store_submit(server->streams.store, &server->review.request);
+}
+
 static void on_follow_timer(uv_timer_t *handle)
 {
     struct server *server = handle->data;
 
     sync_poll_followers(&server->sync);
     sync_poll_refused(&server->sync);
+    for (size_t i = 0; i < sync_version_count; i++) {
+        sync_poll_followers(&server->versions[i]);
+        sync_poll_refused(&server->versions[i]);
+    }
     health_poll(&server->health_service, monotonic_ms(NULL));
+    review_rollouts(server, monotonic_ms(NULL));
 }
 
 static void on_drained(void *context)
@@ -277,6 +314,10 @@ static struct rpc_status open_services(struct server *server)
     if (streams->hasher == NULL)
         return rpc_status_make(RPC_UNAVAILABLE, "out of memory");
     server->sync.streams = streams;
+    assert(sync_version_count <= SYNC_VERSIONS_MAX);
+    for (size_t i = 0; i < sync_version_count; i++)
+        server->versions[i] =
+            (struct sync_service){.streams = streams, .version = &sync_versions[i]};
     server->enrol.streams = streams;
     struct rpc_status status = ca_load(server->config->folder, &server->enrol.ca);
     if (rpc_ok(&status))
@@ -307,6 +348,8 @@ static struct rpc_status open_listener(struct server *server, const char *listen
     };
     count = outpost_v1_sync_service_methods(&server->sync_handlers, server->methods);
     count += outpost_v1_enrolment_service_methods(&server->enrol_handlers, server->methods + count);
+    for (size_t i = 0; i < sync_version_count; i++)
+        server->methods[count++] = sync_version_method(&server->versions[i]);
     count += grpc_health_methods(server->health, server->methods + count);
     count += grpc_reflection_methods(server->reflection, server->methods + count);
     grpc_reflection_list(server->reflection, server->methods, count);

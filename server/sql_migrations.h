@@ -13,6 +13,10 @@ struct sql_migration {
     const char *sql;
 };
 
+/* The migration from which on the engines keep type sums: its column is filled by the
+ * engine itself, which alone can compute them. */
+enum { SQL_MIGRATION_TYPE_SUMS = 2 };
+
 extern const struct sql_migration sql_migrations_sqlite[];
 extern const size_t sql_migrations_sqlite_count;
 

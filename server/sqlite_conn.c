@@ -131,8 +131,11 @@ int sqlite_conn_commit(struct sqlite_conn *conn)
     return conn->failure == SQLITE_OK ? run_prepared(conn, commit_sql) : conn->failure;
 }
 
+/* A statement that was left before its last row would hold its snapshot beyond. */
 void sqlite_conn_rollback(struct sqlite_conn *conn)
 {
+    for (size_t i = 0; i < conn->statement_count; i++)
+        sqlite3_reset(conn->statements[i].statement);
     if (!sqlite3_get_autocommit(conn->db))
         run_prepared(conn, rollback_sql);
 }

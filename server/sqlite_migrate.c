@@ -64,6 +64,8 @@ struct rpc_status sqlite_migrate(struct sqlite_conn *conn)
     bool newer = code == SQLITE_OK && version > (int)sql_migrations_sqlite_count;
     for (size_t i = (size_t)version; i < sql_migrations_sqlite_count && code == SQLITE_OK; i++)
         code = apply(conn, &sql_migrations_sqlite[i]);
+    if (code == SQLITE_OK && version > 0 && version < SQL_MIGRATION_TYPE_SUMS)
+        code = sqlite_count_types(conn);
     if (code == SQLITE_OK && !newer)
         code = sqlite_conn_exec(conn, "COMMIT");
     struct rpc_status status = sqlite_conn_status(conn, code);

@@ -25,6 +25,7 @@
 #include "outpost/record.h"
 #include "outpost/rpc_status.h"
 #include "push.h"
+#include "rollout.h"
 #include "scope.h"
 #include "settings.h"
 #include "standing.h"
@@ -59,6 +60,9 @@ enum {
 
 enum { STORE_HASH_LEN = AUDIT_HASH_LEN };
 
+/* An account of the operating system; a device's name for its app. */
+enum { STORE_ACCOUNT_LEN = 64, STORE_APP_VERSION_LEN = 64 };
+
 /* ---- Requests ----------------------------------------------------------- */
 
 enum store_kind {
@@ -75,6 +79,10 @@ enum store_kind {
     STORE_DEVICE_GET,
     STORE_DEVICE_CHANGE,
     STORE_SETTING_SET,
+    STORE_ROLLOUT_CHANGE,
+    STORE_ROLLOUT_REVIEW,
+    STORE_ROLLOUT_LIST,
+    STORE_SYNC_NOTE,
     STORE_DEVICE_ADD,
     STORE_RECORD_GET,
     STORE_LOG_LIST,
@@ -139,8 +147,10 @@ struct store_hello {
     bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
     struct scope_device device;
     struct token_pair tokens;
+    struct rollout_view view;
     size_t head_count;
-    struct store_head heads[2]; /* the global region, then the device's */
+    struct store_head heads[2]; /* the global region, then the device's; without what is
+                                 * withheld */
 };
 
 /* One Push of a stream: decided and written in one transaction (R10). */
@@ -174,10 +184,13 @@ struct store_page {
                      * the facility lists */
         STORE_REST, /* its second part: living records by key, without the families of
                      * the first part (R21) */
+        STORE_FILL, /* living records of these types by key: they were withheld before */
     } part;
+    size_t type_count; /* FILL: of these types alone; else of none of them */
+    uint32_t types[ROLLOUT_TYPES_MAX];
     struct record_uuid facility; /* OWN, REST; zeros: none, and the rest is all */
     uint64_t high_water;         /* REST: the region's seq when the snapshot began */
-    struct record_key after;     /* OWN, REST: strictly after this key; zeros: from the start */
+    struct record_key after;     /* but for TAIL: strictly after this key; zeros: from the start */
     uint64_t after_seq;          /* TAIL */
     size_t rows_max;
     size_t bytes_max;
@@ -197,6 +210,13 @@ struct store_page {
 
 void store_page_deinit(struct store_page *page);
 
+/* What a device says of itself, and how its sync went. */
+struct store_sync {
+    uint32_t schema_revision;
+    char app_version[STORE_APP_VERSION_LEN];
+    bool rejected; /* a mutation was quarantined */
+};
+
 /* CaughtUp: heads and digests from one read snapshot, and a new token. */
 struct store_caught_up {
     struct store_request request;
@@ -209,10 +229,22 @@ struct store_caught_up {
     int64_t now_ms;                /* noted as the device's last sync, with the token */
     uint8_t next_token[TOKEN_LEN]; /* random, given by the caller */
     uint8_t presented_token[TOKEN_LEN];
+    struct store_sync sync; /* noted with the token */
+    size_t withheld_count;  /* types that the digests leave out */
+    uint32_t withheld[ROLLOUT_TYPES_MAX];
     /* out */
     struct store_refusal refusal; /* of the caller: then nothing was written */
     bool behind[2];               /* there is more: no token was written */
     struct store_head heads[2];
+};
+
+/* A sync that did not come to CaughtUp: for the lists and the rollouts' errors. */
+struct store_sync_note {
+    struct store_request request;
+    struct record_uuid device_id;
+    struct store_sync sync;
+    bool failed; /* else it was to push and no more */
+    int64_t now_ms;
 };
 
 /* The heads of regions, for followers and for status. */
@@ -234,6 +266,7 @@ struct store_refused {
     size_t caller_count;
     const struct store_caller *callers;
     struct store_refusal *refusals; /* out: the owner's memory, one for each caller */
+    uint64_t rollouts_version;      /* out: as it is now */
 };
 
 /* A one-time code: a public selector and the hash of its secret. */
@@ -271,7 +304,11 @@ struct store_device {
     struct standing standing;
     size_t public_key_len; /* 0: not kept */
     uint8_t public_key[STORE_PUBLIC_KEY_BYTES_MAX];
-    int64_t last_sync_at_ms; /* 0: never */
+    int64_t last_sync_at_ms;  /* 0: never */
+    int64_t last_seen_at_ms;  /* caught up or not; 0: never */
+    uint32_t schema_revision; /* as it said then; 0: never */
+    char app_version[STORE_APP_VERSION_LEN];
+    struct rollout_syncs syncs;
     struct settings settings;
 };
 
@@ -367,6 +404,32 @@ struct store_setting_set {
     bool found; /* out: the region or the device; else nothing was done */
 };
 
+/* Changes a rollout; who is in the cohort and what is withheld holds from each device's
+ * next Hello on. Errors are counted anew from here. */
+struct store_rollout_change {
+    struct store_request request;
+    /* in */
+    struct rollout_change change;
+    int64_t now_ms;
+    char account[STORE_ACCOUNT_LEN];
+    /* out */
+    enum rollout_outcome outcome;
+    bool region_known, device_known; /* else nothing was done */
+    struct rollout rollout;          /* as it stands now */
+};
+
+/* Halts what its cohort's errors halt. */
+struct store_rollout_review {
+    struct store_request request;
+    int64_t now_ms;
+    size_t halted_count; /* out */
+};
+
+struct store_rollout_list {
+    struct store_request request;
+    struct rollouts rollouts; /* out */
+};
+
 /* One record as it is, from the given region. */
 struct store_record_get {
     struct store_request request;
@@ -409,8 +472,6 @@ struct store_log_list {
  * their mutation ids. Two devices of different regions may have sent the same
  * edit, so an id alone names a conflict or a quarantined mutation almost always,
  * and with its region always. */
-enum { STORE_ACCOUNT_LEN = 64 };
-
 struct store_mutation_range {
     struct record_mutation_id first, last; /* inclusive */
     const struct record_uuid *region_id;   /* NULL: of every region */

@@ -22,6 +22,8 @@ enum {
 enum postgres_code postgres_run_text(struct postgres_conn *conn, const char *sql);
 /* Brings the schema up to date, under a lock; refuses a newer one. Likewise. */
 struct rpc_status postgres_migrate(struct postgres_conn *conn);
+/* Its part that SQL cannot do: the type sums of all regions, from their records. */
+enum postgres_code postgres_count_types(struct postgres_conn *conn);
 /* FAILED_PRECONDITION unless the schema is just what this program knows. */
 struct rpc_status postgres_check_schema(struct postgres_conn *conn);
 
@@ -102,6 +104,9 @@ size_t postgres_send_place(struct postgres_conn *conn, const struct record_uuid 
                            uint64_t seq);
 void postgres_take_place(const PGresult *result, uint8_t hash_out[STORE_HASH_LEN]);
 enum postgres_code postgres_read_heads(struct postgres_conn *conn, struct store_heads *heads);
+/* Of these regions, their sums without those types. */
+enum postgres_code postgres_read_heads_without(struct postgres_conn *conn, const uint32_t *types,
+                                               size_t type_count, struct store_heads *heads);
 enum postgres_code postgres_read_record(struct postgres_conn *conn, struct store_record_get *get);
 enum postgres_code postgres_read_log(struct postgres_conn *conn, struct store_log_list *list);
 
@@ -113,6 +118,21 @@ enum postgres_code postgres_read_page(struct postgres_conn *conn, const struct s
  * ask: the exchange with the query that is put together, and its result. */
 enum postgres_code postgres_ask(struct postgres_conn *conn, const PGresult **result_out);
 enum postgres_code postgres_change(struct postgres_conn *conn);
+
+/* store_postgres_rollout.c. */
+/* Of the devices that are in by name, this one alone; NULL: all. */
+enum postgres_code postgres_read_rollouts(struct postgres_conn *conn,
+                                          const struct record_uuid *device_id,
+                                          struct rollouts *rollouts_out);
+enum postgres_code postgres_read_rollouts_version(struct postgres_conn *conn,
+                                                  uint64_t *version_out);
+enum postgres_code postgres_rollout_change(struct postgres_conn *conn,
+                                           const struct scope_roles *roles,
+                                           struct store_rollout_change *change);
+enum postgres_code postgres_rollout_review(struct postgres_conn *conn,
+                                           struct store_rollout_review *review);
+enum postgres_code postgres_sync_note(struct postgres_conn *conn,
+                                      const struct store_sync_note *note);
 
 /* store_postgres_device.c: devices and their standing, tokens. */
 /* A device as it stands, without its settings. */

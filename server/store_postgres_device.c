@@ -4,6 +4,7 @@
  */
 #include "store_postgres.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum postgres_code postgres_ask(struct postgres_conn *conn, const PGresult **result_out)
@@ -68,7 +69,8 @@ enum postgres_code postgres_region_known(struct postgres_conn *conn,
 #define DEVICE_COLUMNS                                                                  \
     "SELECT device_id, enrolment_region_id, facility_id, admin, enrolled_at_ms, state," \
     " version, wipe_ordered_at_ms, wiped_at_ms, public_key, last_sync_at_ms,"           \
-    " copied_from FROM device"
+    " copied_from, last_seen_at_ms, schema_revision, app_version, syncs, failed_syncs," \
+    " rejected_syncs FROM device"
 
 static void device_from_row(const PGresult *result, size_t row, struct store_device *device)
 {
@@ -89,7 +91,15 @@ static void device_from_row(const PGresult *result, size_t row, struct store_dev
             },
         .last_sync_at_ms = (int64_t)postgres_u64(result, row, 10),
         .copied_from = postgres_uuid(result, row, 11),
+        .last_seen_at_ms = (int64_t)postgres_u64(result, row, 12),
+        .schema_revision = (uint32_t)postgres_u64(result, row, 13),
+        .syncs = {.begun = postgres_u64(result, row, 15),
+                  .failed = postgres_u64(result, row, 16),
+                  .rejected = postgres_u64(result, row, 17)},
     };
+    struct rpc_bytes app = postgres_bytes(result, row, 14);
+    snprintf(device->app_version, sizeof device->app_version, "%.*s", (int)app.len,
+             (const char *)app.data);
     if (key.len <= sizeof device->public_key) {
         device->public_key_len = key.len;
         memcpy(device->public_key, key.data, key.len);
@@ -241,7 +251,8 @@ enum postgres_code postgres_read_refused(struct postgres_conn *conn, struct stor
     if (code == POSTGRES_OK)
         postgres_take_refusals(conn, queries, refused->callers, refused->caller_count,
                                refused->refusals);
-    return code;
+    return code == POSTGRES_OK ? postgres_read_rollouts_version(conn, &refused->rollouts_version)
+                               : code;
 }
 
 /* ---- Caught up ----------------------------------------------------------- */
@@ -251,12 +262,19 @@ enum postgres_code postgres_read_refused(struct postgres_conn *conn, struct stor
 static enum postgres_code write_token(struct postgres_conn *conn,
                                       const struct store_caught_up *caught_up)
 {
-    postgres_query(conn, "UPDATE device SET token = $2, token_previous = $3, last_sync_at_ms = $4"
+    const struct store_sync *sync = &caught_up->sync;
+
+    postgres_query(conn, "UPDATE device SET token = $2, token_previous = $3, last_sync_at_ms = $4,"
+                         " last_seen_at_ms = $4, schema_revision = $5, app_version = $6,"
+                         " syncs = syncs + 1, rejected_syncs = rejected_syncs + $7"
                          " WHERE device_id = $1");
     postgres_put_uuid(conn, &caught_up->caller.device_id);
     postgres_put_bytes(conn, caught_up->next_token, TOKEN_LEN);
     postgres_put_bytes(conn, caught_up->presented_token, TOKEN_LEN);
     postgres_put_u64(conn, (uint64_t)caught_up->now_ms);
+    postgres_put_u64(conn, sync->schema_revision);
+    postgres_put_text(conn, sync->app_version, strlen(sync->app_version));
+    postgres_put_u64(conn, sync->rejected);
     return postgres_change(conn);
 }
 
@@ -264,14 +282,16 @@ enum postgres_code postgres_caught_up(struct postgres_conn *conn, struct store_c
 {
     struct store_heads heads = {.region_count = caught_up->region_count,
                                 .regions = caught_up->regions};
-    struct store_refused refused = {
-        .caller_count = 1, .callers = &caught_up->caller, .refusals = &caught_up->refusal};
     bool behind = false;
-    enum postgres_code code = postgres_read_refused(conn, &refused);
+    struct postgres_refusals refused = postgres_send_refusals(conn, &caught_up->caller, 1);
+    enum postgres_code code = postgres_exchange(conn);
 
+    if (code == POSTGRES_OK)
+        postgres_take_refusals(conn, refused, &caught_up->caller, 1, &caught_up->refusal);
     if (code != POSTGRES_OK || caught_up->refusal.why != STANDING_ADMITTED)
         return code;
-    code = postgres_read_heads(conn, &heads);
+    code =
+        postgres_read_heads_without(conn, caught_up->withheld, caught_up->withheld_count, &heads);
     for (size_t i = 0; i < caught_up->region_count && code == POSTGRES_OK; i++) {
         caught_up->heads[i] = heads.heads[i];
         caught_up->behind[i] = heads.heads[i].last.seq > caught_up->places[i].seq;

@@ -36,13 +36,14 @@ static bool region_from_result(struct push_set *set, const struct record_uuid *i
         postgres_copy(result, 0, 1, region->last_hash, AUDIT_HASH_LEN);
         region->records = postgres_u64(result, 0, 2);
         region->digest = postgres_u64(result, 0, 3);
+        type_sums_parse(postgres_bytes(result, 0, 4), &region->types);
     }
     return true;
 }
 
 static size_t send_lock(struct postgres_conn *conn, const struct record_uuid *region)
 {
-    postgres_query(conn, "SELECT last_seq, last_hash, records, digest FROM sync_region"
+    postgres_query(conn, "SELECT last_seq, last_hash, records, digest, type_sums FROM sync_region"
                          " WHERE region_id = $1 FOR UPDATE");
     postgres_put_uuid(conn, region);
     return postgres_end_query(conn);
@@ -54,7 +55,7 @@ void postgres_locks_send(struct postgres_conn *conn, const struct postgres_locks
     postgres_send(conn, "BEGIN");
     for (size_t i = 0; i < locks->count; i++)
         queries->regions[i] = send_lock(conn, &locks->regions[i]);
-    postgres_query(conn, "SELECT last_seq, last_hash, records, digest FROM sync_region"
+    postgres_query(conn, "SELECT last_seq, last_hash, records, digest, type_sums FROM sync_region"
                          " WHERE region_id = $1");
     postgres_put_uuid(conn, &scope_global_region);
     queries->global_head = postgres_end_query(conn);

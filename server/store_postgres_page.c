@@ -33,65 +33,99 @@ enum {
 
 #define AFTER_KEY " (family_id, type, id) > ($4, $5, $6)"
 
-static const char tail_rows[] = FULL_PAGE("record WHERE region_id = $1 AND seq > $4", "seq");
+/* Of a device that something is withheld from: the types that are not sent. */
+#define NOT_WITHHELD(parameter) " AND type <> ALL(" parameter "::integer[])"
 
-static const char all_rows[] = FULL_PAGE(
-    "record WHERE region_id = $1 AND" AFTER_KEY " AND NOT deleted", "family_id, type, id");
+#define TAIL_ROWS "record WHERE region_id = $1 AND seq > $4"
+static const char tail_rows[] = FULL_PAGE(TAIL_ROWS, "seq");
+static const char tail_rows_withheld[] = FULL_PAGE(TAIL_ROWS NOT_WITHHELD("$5"), "seq");
+
+#define ALL_ROWS "record WHERE region_id = $1 AND" AFTER_KEY " AND NOT deleted"
+static const char all_rows[] = FULL_PAGE(ALL_ROWS, "family_id, type, id");
+static const char all_rows_withheld[] =
+    FULL_PAGE(ALL_ROWS NOT_WITHHELD("$7"), "family_id, type, id");
+static const char fill_rows[] =
+    FULL_PAGE(ALL_ROWS " AND type = ANY($7::integer[])", "family_id, type, id");
 
 /* The families that the facility lists, in their order, and of each its rows. */
-static const char own_rows[] = FULL_PAGE(
-    "(SELECT family_id AS listed FROM facility_family WHERE region_id = $1"
-    " AND facility_id = $7 AND family_id >= $4 ORDER BY family_id) AS f,"
-    " LATERAL (SELECT " COLUMNS " FROM record WHERE region_id = $1 AND family_id = f.listed"
-    " AND" AFTER_KEY " AND NOT deleted OFFSET 0) AS r",
-    "listed, type, id");
+#define OWN_ROWS(also)                                                                       \
+    "(SELECT family_id AS listed FROM facility_family WHERE region_id = $1"                  \
+    " AND facility_id = $7 AND family_id >= $4 ORDER BY family_id) AS f,"                    \
+    " LATERAL (SELECT " COLUMNS " FROM record WHERE region_id = $1 AND family_id = f.listed" \
+    " AND" AFTER_KEY " AND NOT deleted" also " OFFSET 0) AS r"
+static const char own_rows[] = FULL_PAGE(OWN_ROWS(""), "listed, type, id");
+static const char own_rows_withheld[] = FULL_PAGE(OWN_ROWS(NOT_WITHHELD("$8")), "listed, type, id");
 
 /* The others; and of the listed ones those whose root was changed since the snapshot
  * began: they may have come to the facility when the first part had passed them (R21). */
-static const char rest_rows[] = FULL_PAGE(
-    "record WHERE region_id = $1 AND" AFTER_KEY " AND NOT deleted"
-    " AND NOT EXISTS (SELECT FROM facility_family f WHERE f.region_id = $1"
-    " AND f.facility_id = $7 AND f.family_id = record.family_id AND EXISTS ("
-    "SELECT FROM record root WHERE root.region_id = $1 AND root.family_id = f.family_id"
-    " AND root.type = $8 AND root.id = f.family_id AND root.seq <= $9 OFFSET 0) OFFSET 0)",
-    "family_id, type, id");
+#define REST_ROWS                                                                             \
+    ALL_ROWS " AND NOT EXISTS (SELECT FROM facility_family f WHERE f.region_id = $1"          \
+             " AND f.facility_id = $7 AND f.family_id = record.family_id AND EXISTS ("        \
+             "SELECT FROM record root WHERE root.region_id = $1"                              \
+             " AND root.family_id = f.family_id AND root.type = $8 AND root.id = f.family_id" \
+             " AND root.seq <= $9 OFFSET 0) OFFSET 0)"
+static const char rest_rows[] = FULL_PAGE(REST_ROWS, "family_id, type, id");
+static const char rest_rows_withheld[] =
+    FULL_PAGE(REST_ROWS NOT_WITHHELD("$10"), "family_id, type, id");
 
 static const char *rows_of(const struct store_page *page)
 {
+    bool withheld = page->type_count > 0;
+
     switch (page->part) {
     case STORE_TAIL:
-        return tail_rows;
+        return withheld ? tail_rows_withheld : tail_rows;
     case STORE_OWN:
-        return own_rows;
+        return withheld ? own_rows_withheld : own_rows;
+    case STORE_FILL:
+        return fill_rows;
     case STORE_REST:
         break;
     }
-    return record_uuid_is_zero(&page->facility) ? all_rows : rest_rows;
+    if (record_uuid_is_zero(&page->facility))
+        return withheld ? all_rows_withheld : all_rows;
+    return withheld ? rest_rows_withheld : rest_rows;
+}
+
+/* The last parameter of each that has it. */
+static size_t end_with_types(struct postgres_conn *conn, const struct store_page *page)
+{
+    struct postgres_array types;
+
+    if (page->type_count == 0)
+        return postgres_end_query(conn);
+    postgres_array_init(&types, POSTGRES_INT);
+    for (size_t i = 0; i < page->type_count; i++)
+        postgres_array_add_int(&types, (int32_t)page->types[i]);
+    postgres_put_array(conn, &types);
+    postgres_array_deinit(&types);
+    return postgres_end_query(conn);
 }
 
 static size_t send_rows(struct postgres_conn *conn, const struct scope_roles *roles,
                         const struct store_page *page)
 {
-    const char *rows = rows_of(page);
+    bool by_facility = page->part == STORE_OWN ||
+                       (page->part == STORE_REST && !record_uuid_is_zero(&page->facility));
 
-    postgres_query(conn, rows);
+    postgres_query(conn, rows_of(page));
     postgres_put_uuid(conn, &page->region_id);
     postgres_put_u64(conn, page->rows_max);
     postgres_put_u64(conn, page->bytes_max);
     if (page->part == STORE_TAIL) {
         postgres_put_u64(conn, page->after_seq);
-        return postgres_end_query(conn);
+        return end_with_types(conn, page);
     }
     postgres_put_uuid(conn, &page->after.family);
     postgres_put_int(conn, (int32_t)page->after.type);
     postgres_put_uuid(conn, &page->after.id);
-    if (rows == own_rows || rows == rest_rows)
+    if (by_facility)
         postgres_put_uuid(conn, &page->facility);
-    if (rows == rest_rows) {
+    if (by_facility && page->part == STORE_REST) {
         postgres_put_int(conn, (int32_t)roles->root->number);
         postgres_put_u64(conn, page->high_water);
     }
-    return postgres_end_query(conn);
+    return end_with_types(conn, page);
 }
 
 /* Markers of a tail; which of them belong to the page depends on its rows. */

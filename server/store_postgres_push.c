@@ -265,13 +265,16 @@ static void write_receipts(struct postgres_conn *conn, const struct push_set *se
 
 static void write_region(struct postgres_conn *conn, const struct push_region *region)
 {
+    uint8_t types[TYPE_SUMS_MAX * TYPE_SUM_LEN];
+
     postgres_query(conn, "UPDATE sync_region SET last_seq = $2, last_hash = $3, records = $4,"
-                         " digest = $5 WHERE region_id = $1");
+                         " digest = $5, type_sums = $6 WHERE region_id = $1");
     postgres_put_uuid(conn, &region->id);
     postgres_put_u64(conn, region->last_seq);
     postgres_put_bytes(conn, region->last_hash, AUDIT_HASH_LEN);
     postgres_put_u64(conn, region->records);
     postgres_put_u64(conn, region->digest);
+    postgres_put_bytes(conn, types, type_sums_encode(&region->types, types));
     postgres_end_query(conn);
 }
 

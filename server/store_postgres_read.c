@@ -11,7 +11,7 @@
 
 size_t postgres_send_head(struct postgres_conn *conn, const struct record_uuid *region_id)
 {
-    postgres_query(conn, "SELECT last_seq, last_hash, records, digest FROM sync_region"
+    postgres_query(conn, "SELECT last_seq, last_hash, records, digest, type_sums FROM sync_region"
                          " WHERE region_id = $1");
     postgres_put_uuid(conn, region_id);
     return postgres_end_query(conn);
@@ -27,6 +27,18 @@ void postgres_take_head(const PGresult *result, const struct record_uuid *region
     postgres_copy(result, 0, 1, head->last.hash, STORE_HASH_LEN);
     head->records = postgres_u64(result, 0, 2);
     head->digest = postgres_u64(result, 0, 3);
+}
+
+/* Without what is withheld; the column is the result's last. */
+static void hide_types(const PGresult *result, size_t row, int column, const uint32_t *types,
+                       size_t type_count, struct store_head *head)
+{
+    struct type_sums sums;
+
+    if (row >= postgres_row_count(result))
+        return;
+    type_sums_parse(postgres_bytes(result, row, column), &sums);
+    type_sums_hide(&sums, types, type_count, &head->records, &head->digest);
 }
 
 /* The hash of the entry with that seq. */
@@ -71,7 +83,8 @@ static enum postgres_code read_all_heads(struct postgres_conn *conn, struct stor
 }
 
 /* One statement, and so one snapshot; the order is the asker's. */
-static enum postgres_code read_these_heads(struct postgres_conn *conn, struct store_heads *heads)
+static enum postgres_code read_these_heads(struct postgres_conn *conn, const uint32_t *types,
+                                           size_t type_count, struct store_heads *heads)
 {
     struct postgres_array ids;
 
@@ -85,8 +98,8 @@ static enum postgres_code read_these_heads(struct postgres_conn *conn, struct st
         postgres_array_add_uuid(&ids, &heads->regions[i]);
     }
     postgres_query(conn, "SELECT u.o, s.* FROM unnest($1::uuid[]) WITH ORDINALITY u(id, o),"
-                         " LATERAL (SELECT last_seq, last_hash, records, digest FROM sync_region"
-                         " WHERE region_id = u.id OFFSET 0) s");
+                         " LATERAL (SELECT last_seq, last_hash, records, digest, type_sums"
+                         " FROM sync_region WHERE region_id = u.id OFFSET 0) s");
     postgres_put_array(conn, &ids);
     size_t query = postgres_end_query(conn);
     enum postgres_code code = postgres_exchange(conn);
@@ -100,6 +113,7 @@ static enum postgres_code read_these_heads(struct postgres_conn *conn, struct st
         postgres_copy(result, row, 2, head->last.hash, STORE_HASH_LEN);
         head->records = postgres_u64(result, row, 3);
         head->digest = postgres_u64(result, row, 4);
+        hide_types(result, row, 5, types, type_count, head);
     }
     return POSTGRES_OK;
 }
@@ -107,7 +121,15 @@ static enum postgres_code read_these_heads(struct postgres_conn *conn, struct st
 enum postgres_code postgres_read_heads(struct postgres_conn *conn, struct store_heads *heads)
 {
     store_heads_deinit(heads); /* of an earlier try */
-    return heads->region_count == 0 ? read_all_heads(conn, heads) : read_these_heads(conn, heads);
+    return heads->region_count == 0 ? read_all_heads(conn, heads)
+                                    : read_these_heads(conn, NULL, 0, heads);
+}
+
+enum postgres_code postgres_read_heads_without(struct postgres_conn *conn, const uint32_t *types,
+                                               size_t type_count, struct store_heads *heads)
+{
+    store_heads_deinit(heads);
+    return read_these_heads(conn, types, type_count, heads);
 }
 
 /* ---- Hello --------------------------------------------------------------- */
@@ -166,10 +188,24 @@ static enum postgres_code read_places(struct postgres_conn *conn, struct store_h
         asked->known =
             asked->place.seq == 0 || memcmp(hash, asked->place.hash, STORE_HASH_LEN) == 0;
     }
-    for (size_t i = 0; i < 2; i++)
-        postgres_take_head(postgres_result(conn, heads[i]), regions[i], &hello->heads[i]);
+    for (size_t i = 0; i < 2; i++) {
+        const PGresult *result = postgres_result(conn, heads[i]);
+        postgres_take_head(result, regions[i], &hello->heads[i]);
+        hide_types(result, 0, 4, hello->view.types, hello->view.type_count, &hello->heads[i]);
+    }
     hello->head_count = 2;
     return POSTGRES_OK;
+}
+
+static enum postgres_code read_view(struct postgres_conn *conn, struct store_hello *hello)
+{
+    struct rollout_device device = {hello->device_id, hello->device.enrolment_region};
+    struct rollouts rollouts;
+    enum postgres_code code = postgres_read_rollouts(conn, &hello->device_id, &rollouts);
+
+    if (code == POSTGRES_OK)
+        hello->view = rollout_view_of(&rollouts, &device);
+    return code;
 }
 
 enum postgres_code postgres_read_hello(struct postgres_conn *conn, const struct scope_roles *roles,
@@ -183,6 +219,8 @@ enum postgres_code postgres_read_hello(struct postgres_conn *conn, const struct 
         return code;
     code = postgres_read_settings(conn, &hello->device.enrolment_region, &hello->device_id,
                                   &hello->settings);
+    if (code == POSTGRES_OK)
+        code = read_view(conn, hello);
     if (code == POSTGRES_OK)
         code = postgres_region_of_facility(conn, roles, &hello->device.facility,
                                            &hello->device.region, NULL);

@@ -47,6 +47,9 @@ bool postgres_run_is_write(enum store_kind kind)
     case STORE_CODE_ADD:
     case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
+    case STORE_ROLLOUT_CHANGE:
+    case STORE_ROLLOUT_REVIEW:
+    case STORE_SYNC_NOTE:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
     case STORE_CONFLICT_RESOLVE:
@@ -75,6 +78,12 @@ static enum postgres_code run_write(struct postgres_conn *conn, const struct sco
         return postgres_device_change(conn, roles, (struct store_device_change *)request);
     case STORE_SETTING_SET:
         return postgres_setting_set(conn, roles, (struct store_setting_set *)request);
+    case STORE_ROLLOUT_CHANGE:
+        return postgres_rollout_change(conn, roles, (struct store_rollout_change *)request);
+    case STORE_ROLLOUT_REVIEW:
+        return postgres_rollout_review(conn, (struct store_rollout_review *)request);
+    case STORE_SYNC_NOTE:
+        return postgres_sync_note(conn, (struct store_sync_note *)request);
     case STORE_QUARANTINE_DISCARD:
         return postgres_quarantine_discard(conn, (struct store_quarantine_discard *)request);
     case STORE_CONFLICT_RESOLVE:
@@ -108,6 +117,9 @@ static enum postgres_code run_read(struct postgres_conn *conn, const struct scop
         return postgres_device_list(conn, (struct store_device_list *)request);
     case STORE_DEVICE_GET:
         return postgres_device_get(conn, (struct store_device_get *)request);
+    case STORE_ROLLOUT_LIST:
+        return postgres_read_rollouts(conn, NULL,
+                                      &((struct store_rollout_list *)request)->rollouts);
     default:
         return POSTGRES_FAILED;
     }

@@ -43,6 +43,11 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
                       struct store_hello *hello);
 int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_id,
                      struct store_head *head_out);
+int sqlite_read_head_and_types(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                               struct store_head *head_out, struct type_sums *types_out);
+/* Its sums without those types. */
+int sqlite_read_head_without(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                             const uint32_t *types, size_t type_count, struct store_head *head_out);
 /* The hash of the entry with the place's seq; zeros when there is none. */
 int sqlite_read_place_hash(struct sqlite_conn *conn, const struct record_uuid *region_id,
                            struct store_place *place);
@@ -81,6 +86,18 @@ int sqlite_read_settings(struct sqlite_conn *conn, const struct record_uuid *enr
                          const struct record_uuid *device_id, struct settings *settings);
 int sqlite_setting_set(struct sqlite_conn *conn, const struct scope_roles *roles,
                        struct store_setting_set *set);
+
+/* store_sqlite_rollout.c. */
+/* Of the devices that are in by name, this one alone; NULL: all. */
+int sqlite_read_rollouts(struct sqlite_conn *conn, const struct record_uuid *device_id,
+                         struct rollouts *rollouts_out);
+int sqlite_read_rollouts_version(struct sqlite_conn *conn, uint64_t *version_out);
+int sqlite_rollout_change(struct sqlite_conn *conn, const struct scope_roles *roles,
+                          struct store_rollout_change *change);
+int sqlite_rollout_review(struct sqlite_conn *conn, struct store_rollout_review *review);
+int sqlite_sync_note(struct sqlite_conn *conn, const struct store_sync_note *note);
+/* For a migration: the type sums of all regions, from their records. */
+int sqlite_count_types(struct sqlite_conn *conn);
 
 /* store_sqlite_device.c: devices and their standing, tokens. */
 /* A device as it stands, without its settings. */

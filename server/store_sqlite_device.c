@@ -4,6 +4,7 @@
  */
 #include "store_sqlite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 int sqlite_region_of_facility(struct sqlite_conn *conn, const struct scope_roles *roles,
@@ -58,8 +59,10 @@ int sqlite_region_known(struct sqlite_conn *conn, const struct scope_roles *role
 static int write_token(struct sqlite_conn *conn, const struct store_caught_up *caught_up)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "UPDATE device SET token = ?2, token_previous = ?3, last_sync_at_ms = ?4"
-              " WHERE device_id = ?1");
+        conn, "UPDATE device SET token = ?2, token_previous = ?3, last_sync_at_ms = ?4,"
+              " last_seen_at_ms = ?4, schema_revision = ?5, app_version = ?6, syncs = syncs + 1,"
+              " rejected_syncs = rejected_syncs + ?7 WHERE device_id = ?1");
+    const struct store_sync *sync = &caught_up->sync;
 
     if (statement == NULL)
         return sqlite_conn_failure(conn);
@@ -67,6 +70,9 @@ static int write_token(struct sqlite_conn *conn, const struct store_caught_up *c
     sqlite_bind_bytes(statement, 2, caught_up->next_token, TOKEN_LEN);
     sqlite_bind_bytes(statement, 3, caught_up->presented_token, TOKEN_LEN);
     sqlite3_bind_int64(statement, 4, caught_up->now_ms);
+    sqlite3_bind_int64(statement, 5, sync->schema_revision);
+    sqlite3_bind_text(statement, 6, sync->app_version, -1, SQLITE_STATIC);
+    sqlite3_bind_int(statement, 7, sync->rejected);
     return sqlite_conn_run(statement);
 }
 
@@ -78,7 +84,8 @@ int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up
     if (caught_up->refusal.why != STANDING_ADMITTED)
         return code;
     for (size_t i = 0; i < caught_up->region_count && code == SQLITE_OK; i++) {
-        code = sqlite_read_head(conn, &caught_up->regions[i], &caught_up->heads[i]);
+        code = sqlite_read_head_without(conn, &caught_up->regions[i], caught_up->withheld,
+                                        caught_up->withheld_count, &caught_up->heads[i]);
         caught_up->behind[i] = caught_up->heads[i].last.seq > caught_up->places[i].seq;
         behind = behind || caught_up->behind[i];
     }
@@ -92,7 +99,8 @@ int sqlite_caught_up(struct sqlite_conn *conn, struct store_caught_up *caught_up
 #define DEVICE_COLUMNS                                                                  \
     "SELECT device_id, enrolment_region_id, facility_id, admin, enrolled_at_ms, state," \
     " version, wipe_ordered_at_ms, wiped_at_ms, public_key, last_sync_at_ms,"           \
-    " copied_from FROM device"
+    " copied_from, last_seen_at_ms, schema_revision, app_version, syncs, failed_syncs," \
+    " rejected_syncs FROM device"
 
 static void device_from_row(sqlite3_stmt *statement, struct store_device *device)
 {
@@ -113,7 +121,14 @@ static void device_from_row(sqlite3_stmt *statement, struct store_device *device
             },
         .last_sync_at_ms = sqlite3_column_int64(statement, 10),
         .copied_from = sqlite_column_uuid(statement, 11),
+        .last_seen_at_ms = sqlite3_column_int64(statement, 12),
+        .schema_revision = (uint32_t)sqlite3_column_int64(statement, 13),
+        .syncs = {.begun = sqlite_column_u64(statement, 15),
+                  .failed = sqlite_column_u64(statement, 16),
+                  .rejected = sqlite_column_u64(statement, 17)},
     };
+    snprintf(device->app_version, sizeof device->app_version, "%s",
+             (const char *)sqlite3_column_text(statement, 14));
     if (key.len <= sizeof device->public_key) {
         device->public_key_len = key.len;
         memcpy(device->public_key, key.data != NULL ? key.data : (const uint8_t *)"", key.len);
@@ -195,7 +210,8 @@ int sqlite_read_refused(struct sqlite_conn *conn, struct store_refused *refused)
 
     for (size_t i = 0; i < refused->caller_count && code == SQLITE_OK; i++)
         code = sqlite_read_refusal(conn, &refused->callers[i], &refused->refusals[i]);
-    return code;
+    return code == SQLITE_OK ? sqlite_read_rollouts_version(conn, &refused->rollouts_version)
+                             : code;
 }
 
 int sqlite_read_author(struct sqlite_conn *conn, const struct scope_roles *roles,

@@ -27,26 +27,49 @@ static void bind_after(sqlite3_stmt *statement, const struct record_key *after)
 
 #define PAGE_COLUMNS "SELECT family_id, type, id, version, deleted, stamp, seq, body FROM record"
 
+static const char tail_rows[] = PAGE_COLUMNS " WHERE region_id = ?1 AND seq > ?2 ORDER BY seq"
+                                             " LIMIT ?5";
+
+#define KEY_ROWS \
+    PAGE_COLUMNS " WHERE region_id = ?1 AND (family_id, type, id) > (?2, ?3, ?4) AND deleted = 0"
+
+static const char key_rows[] = KEY_ROWS " ORDER BY family_id, type, id";
+
+/* A type that is left over is 0, which no record has. */
+static const char fill_rows[] =
+    KEY_ROWS " AND type IN (?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,"
+             " ?20) ORDER BY family_id, type, id";
+
+static const char *rows_of(enum store_part part)
+{
+    return part == STORE_TAIL ? tail_rows : part == STORE_FILL ? fill_rows : key_rows;
+}
+
 static sqlite3_stmt *page_statement(struct sqlite_conn *conn, const struct store_page *page)
 {
-    sqlite3_stmt *statement =
-        page->part == STORE_TAIL
-            ? sqlite_conn_statement(conn, PAGE_COLUMNS " WHERE region_id = ?1 AND seq > ?2"
-                                                       " ORDER BY seq LIMIT ?5")
-            : sqlite_conn_statement(conn, PAGE_COLUMNS
-                                    " WHERE region_id = ?1 AND (family_id, type, id) > (?2, ?3, ?4)"
-                                    " AND deleted = 0 ORDER BY family_id, type, id");
+    sqlite3_stmt *statement = sqlite_conn_statement(conn, rows_of(page->part));
 
     if (statement == NULL)
         return NULL;
+    _Static_assert(ROLLOUT_TYPES_MAX == 16, "as the statement has it");
     sqlite_bind_uuid(statement, 1, &page->region_id);
     if (page->part == STORE_TAIL) {
         sqlite_bind_u64(statement, 2, page->after_seq);
-        sqlite3_bind_int64(statement, 5, (sqlite3_int64)page->rows_max);
+        /* Rows that are passed over do not count. */
+        sqlite3_bind_int64(statement, 5, page->type_count > 0 ? -1 : (sqlite3_int64)page->rows_max);
     } else {
         bind_after(statement, &page->after);
     }
+    for (size_t i = 0; page->part == STORE_FILL && i < ROLLOUT_TYPES_MAX; i++)
+        sqlite3_bind_int64(statement, 5 + (int)i, i < page->type_count ? page->types[i] : 0);
     return statement;
+}
+
+static bool is_withheld(const struct store_page *page, sqlite3_stmt *rows)
+{
+    return page->part != STORE_FILL && page->type_count > 0 &&
+           rollout_withholds(page->types, page->type_count,
+                             (uint32_t)sqlite3_column_int64(rows, 1));
 }
 
 /* The facility's families, walked beside a snapshot's rows, both by key: the first
@@ -80,7 +103,8 @@ static int walk_begin(struct sqlite_conn *conn, const struct scope_roles *roles,
                       const struct store_page *page, struct family_walk *walk)
 {
     *walk = (struct family_walk){.page = page, .root_type = roles->root->number};
-    if (page->part == STORE_TAIL || record_uuid_is_zero(&page->facility))
+    if (page->part == STORE_TAIL || page->part == STORE_FILL ||
+        record_uuid_is_zero(&page->facility))
         return SQLITE_OK;
     walk->statement =
         sqlite_conn_statement(conn, "SELECT family_id FROM facility_family WHERE region_id = ?1"
@@ -192,7 +216,7 @@ static int add_rows(sqlite3_stmt *rows, struct family_walk *walk, struct rpc_buf
             code = walk_accepts(walk, rows, &accepted);
         if (code != SQLITE_ROW && code != SQLITE_OK)
             return code;
-        if (accepted)
+        if (accepted && !is_withheld(page, rows))
             page_add_row(rows, scratch, page);
     }
     return SQLITE_ROW;

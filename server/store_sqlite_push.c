@@ -52,7 +52,7 @@ static int load_known(struct sqlite_conn *conn, struct push_known *known)
 static int load_region(struct sqlite_conn *conn, struct push_region *region)
 {
     struct store_head head;
-    int code = sqlite_read_head(conn, &region->id, &head);
+    int code = sqlite_read_head_and_types(conn, &region->id, &head, &region->types);
 
     if (code != SQLITE_OK)
         return code;
@@ -369,10 +369,12 @@ static int write_conflict(struct sqlite_conn *conn, const struct push_conflict *
 static int write_region(struct sqlite_conn *conn, const struct push_region *region)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest)"
-              " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (region_id) DO UPDATE SET"
+        conn, "INSERT INTO sync_region(region_id, last_seq, last_hash, records, digest, type_sums)"
+              " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (region_id) DO UPDATE SET"
               " last_seq = excluded.last_seq, last_hash = excluded.last_hash,"
-              " records = excluded.records, digest = excluded.digest");
+              " records = excluded.records, digest = excluded.digest,"
+              " type_sums = excluded.type_sums");
+    uint8_t types[TYPE_SUMS_MAX * TYPE_SUM_LEN];
 
     if (statement == NULL)
         return sqlite_conn_failure(conn);
@@ -381,6 +383,7 @@ static int write_region(struct sqlite_conn *conn, const struct push_region *regi
     sqlite_bind_bytes(statement, 3, region->last_hash, AUDIT_HASH_LEN);
     sqlite_bind_u64(statement, 4, region->records);
     sqlite_bind_u64(statement, 5, region->digest);
+    sqlite_bind_bytes(statement, 6, types, type_sums_encode(&region->types, types));
     return sqlite_conn_run(statement);
 }
 

@@ -9,18 +9,21 @@
 
 /* ---- Heads and places ---------------------------------------------------- */
 
-int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_id,
-                     struct store_head *head_out)
+int sqlite_read_head_and_types(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                               struct store_head *head_out, struct type_sums *types_out)
 {
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT last_seq, last_hash, records, digest FROM sync_region WHERE region_id = ?1");
+    sqlite3_stmt *statement =
+        sqlite_conn_statement(conn, "SELECT last_seq, last_hash, records, digest, type_sums"
+                                    " FROM sync_region WHERE region_id = ?1");
 
     if (statement == NULL)
         return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, region_id);
     int code = sqlite3_step(statement);
     *head_out = (struct store_head){.region_id = *region_id};
+    types_out->count = 0;
     if (code == SQLITE_ROW) {
+        type_sums_parse(sqlite_column_view(statement, 4), types_out);
         head_out->last.seq = sqlite_column_u64(statement, 0);
         sqlite_column_copy(statement, 1, head_out->last.hash, STORE_HASH_LEN);
         head_out->records = sqlite_column_u64(statement, 2);
@@ -28,6 +31,24 @@ int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_
     }
     sqlite3_reset(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+int sqlite_read_head(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                     struct store_head *head_out)
+{
+    struct type_sums types;
+
+    return sqlite_read_head_and_types(conn, region_id, head_out, &types);
+}
+
+int sqlite_read_head_without(struct sqlite_conn *conn, const struct record_uuid *region_id,
+                             const uint32_t *types, size_t type_count, struct store_head *head_out)
+{
+    struct type_sums sums;
+    int code = sqlite_read_head_and_types(conn, region_id, head_out, &sums);
+
+    type_sums_hide(&sums, types, type_count, &head_out->records, &head_out->digest);
+    return code;
 }
 
 int sqlite_read_place_hash(struct sqlite_conn *conn, const struct record_uuid *region_id,
@@ -148,6 +169,17 @@ static int read_receipt_known(struct sqlite_conn *conn, struct store_hello *hell
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
+static int read_view(struct sqlite_conn *conn, struct store_hello *hello)
+{
+    struct rollout_device device = {hello->device_id, hello->device.enrolment_region};
+    struct rollouts rollouts;
+    int code = sqlite_read_rollouts(conn, &hello->device_id, &rollouts);
+
+    if (code == SQLITE_OK)
+        hello->view = rollout_view_of(&rollouts, &device);
+    return code;
+}
+
 int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
                       struct store_hello *hello)
 {
@@ -159,6 +191,8 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
         return code;
     code = sqlite_read_settings(conn, &hello->device.enrolment_region, &hello->device_id,
                                 &hello->settings);
+    if (code == SQLITE_OK)
+        code = read_view(conn, hello);
     if (code != SQLITE_OK)
         return code;
     code = sqlite_region_of_facility(conn, roles, &hello->device.facility, &hello->device.region,
@@ -172,7 +206,8 @@ int sqlite_read_hello(struct sqlite_conn *conn, const struct scope_roles *roles,
         code = read_place_known(conn, &hello->places[i]);
     const struct record_uuid *regions[] = {&scope_global_region, &hello->device.region};
     for (size_t i = 0; i < 2 && code == SQLITE_OK; i++)
-        code = sqlite_read_head(conn, regions[i], &hello->heads[hello->head_count++]);
+        code = sqlite_read_head_without(conn, regions[i], hello->view.types, hello->view.type_count,
+                                        &hello->heads[hello->head_count++]);
     return code;
 }
 

@@ -36,6 +36,9 @@ bool sqlite_run_is_write(enum store_kind kind)
     case STORE_CODE_ADD:
     case STORE_DEVICE_CHANGE:
     case STORE_SETTING_SET:
+    case STORE_ROLLOUT_CHANGE:
+    case STORE_ROLLOUT_REVIEW:
+    case STORE_SYNC_NOTE:
     case STORE_QUARANTINE_RETRY:
     case STORE_QUARANTINE_DISCARD:
     case STORE_CONFLICT_RESOLVE:
@@ -65,6 +68,12 @@ static int run_other_write(struct sqlite_runner *self, struct store_request *req
         return sqlite_device_change(&self->writer, roles, (struct store_device_change *)request);
     case STORE_SETTING_SET:
         return sqlite_setting_set(&self->writer, roles, (struct store_setting_set *)request);
+    case STORE_ROLLOUT_CHANGE:
+        return sqlite_rollout_change(&self->writer, roles, (struct store_rollout_change *)request);
+    case STORE_ROLLOUT_REVIEW:
+        return sqlite_rollout_review(&self->writer, (struct store_rollout_review *)request);
+    case STORE_SYNC_NOTE:
+        return sqlite_sync_note(&self->writer, (struct store_sync_note *)request);
     case STORE_QUARANTINE_RETRY:
         return sqlite_quarantine_retry(&self->writer, roles, self->hasher,
                                        (struct store_quarantine_retry *)request);
@@ -182,6 +191,8 @@ static int read_in_snapshot(struct sqlite_conn *conn, const struct scope_roles *
         return sqlite_device_list(conn, (struct store_device_list *)request);
     case STORE_DEVICE_GET:
         return sqlite_device_get(conn, (struct store_device_get *)request);
+    case STORE_ROLLOUT_LIST:
+        return sqlite_read_rollouts(conn, NULL, &((struct store_rollout_list *)request)->rollouts);
     default:
         assert(!"not a read");
         return SQLITE_MISUSE;

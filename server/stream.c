@@ -105,10 +105,37 @@ static void push_back(const struct stream *stream)
     stream->peer.add_trailer(stream->peer.context, "grpc-retry-pushback-ms", ms);
 }
 
+static void note_done(struct store_request *request)
+{
+    struct stream *stream = request->owner;
+
+    stream_enter(stream);
+    stream->owed--;
+    stream_leave(stream);
+}
+
+void stream_note(struct stream *stream, bool failed)
+{
+    const struct stream_service *service = stream->service;
+
+    if (!stream->admitted || stream->noted)
+        return;
+    stream->noted = true;
+    stream->note = (struct store_sync_note){
+        .device_id = stream->device_id,
+        .sync = stream->sync,
+        .failed = failed,
+        .now_ms = service->time_ms(service->context),
+    };
+    stream_submit(stream, &stream->note.request, STORE_SYNC_NOTE, note_done);
+}
+
 void stream_end(struct stream *stream, struct rpc_status status)
 {
     if (stream->state == STATE_ENDED)
         return;
+    if (stream->closed || !rpc_ok(&status))
+        stream_note(stream, true);
     if (status.code == RPC_UNAVAILABLE || status.code == RPC_RESOURCE_EXHAUSTED)
         push_back(stream);
     stream_set_state(stream, STATE_ENDED);
@@ -203,6 +230,13 @@ static void note_head(struct stream *stream, const struct record_uuid *region_id
         region->seen = *head;
 }
 
+static void note_rejected(struct stream *stream, const struct push_batch *batch)
+{
+    for (size_t i = 0; i < batch->item_count; i++)
+        stream->sync.rejected =
+            stream->sync.rejected || batch->items[i].outcome.status == PUSH_QUARANTINED;
+}
+
 static void push_stored(struct store_request *request)
 {
     struct store_push *push = (struct store_push *)request;
@@ -215,6 +249,7 @@ static void push_stored(struct store_request *request)
     } else if (wanted) {
         struct rpc_buffer cursor;
         stream_note_applied(stream, push->batch);
+        note_rejected(stream, push->batch);
         note_head(stream, &scope_global_region, &push->head_global);
         note_head(stream, &push->region_id, &push->head_region);
         rpc_buffer_init(&cursor, CURSOR_BYTES_MAX);

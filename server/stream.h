@@ -76,6 +76,10 @@ struct store_caller stream_caller(const struct stream *stream);
 /* Ends the stream: its device may not go on. */
 void stream_refuse(struct stream *stream, const struct store_refusal *refusal);
 
+/* Tells a follower how far rollouts have changed: if it was greeted before, it ends, so
+ * that its device is greeted anew. */
+void stream_see_rollouts(struct stream *stream, uint64_t version);
+
 /* Follow mode: whether the stream waits for changes, and in which regions (the
  * global one, then its own). */
 bool stream_is_following(const struct stream *stream, struct record_uuid regions_out[2]);

@@ -21,10 +21,12 @@ enum {
     RESPONSE_PULL = 3,
     RESPONSE_CAUGHT_UP = 4,
     RESPONSE_WIPE_ORDER = 5,
+    HELLO_SCHEMA_REVISION = 1,
     HELLO_CURSOR = 2,
     HELLO_RECEIPT = 3,
     HELLO_FACILITY_ID = 4,
     HELLO_TOKEN = 5,
+    HELLO_APP_VERSION = 7,
     HELLO_REPAIR_REGION_IDS = 8,
     HELLO_BATCH_BYTES = 9,
     WELCOME_SETTINGS = 1,
@@ -34,6 +36,12 @@ enum {
     WELCOME_SCHEMA_REVISION = 5,
     WELCOME_ACCEPTS_ZSTD = 6,
     WELCOME_RESEND_ACKNOWLEDGED = 7,
+    WELCOME_MINIMUM_REVISION = 8,
+    WELCOME_RECOMMENDED_REVISION = 9,
+    WELCOME_WITHHELD_TYPES = 10,
+    WELCOME_WITHHELD_FIELDS = 11,
+    WITHHELD_TYPE = 1,
+    WITHHELD_FIELD = 2,
     SETTINGS_PUSH_BATCH = 1,
     SETTINGS_PULL_BATCH = 2,
     SETTINGS_BATCH_BYTES = 3,
@@ -105,7 +113,10 @@ struct stream {
     /* Regions that the device wants anew (R24). */
     struct record_uuid repairs[STORE_REGIONS_PER_DEVICE_MAX];
     size_t repair_count;
-    uint64_t asked_bytes; /* of a page, for the device's link; 0: as the settings say */
+    struct store_sync sync; /* what the device says of itself, and how this goes */
+    bool admitted;          /* R18: its syncs count */
+    bool noted;             /* this one is noted, or need not be */
+    uint64_t asked_bytes;   /* of a page, for the device's link; 0: as the settings say */
     bool token_given;
     size_t pulling; /* index of the region being pulled */
     bool page_owed;
@@ -118,6 +129,7 @@ struct stream {
     struct store_hello hello;
     struct store_page page;
     struct store_caught_up caught_up;
+    struct store_sync_note note;
     struct rpc_buffer message;
 };
 
@@ -162,6 +174,12 @@ void stream_pump(struct stream *stream);
 void stream_end_refused(struct stream *stream, const struct store_refusal *refusal);
 /* R23: another copy of the device's database has synced since. */
 void stream_end_copied(struct stream *stream);
+
+/* Below the revision that the device needs to pull (rollout.h): what it had to push is
+ * taken, and it is told to upgrade. */
+void stream_end_too_old(struct stream *stream);
+/* Notes an admitted sync that ends before CaughtUp, once. */
+void stream_note(struct stream *stream, bool failed);
 
 /* ---- hello.c ------------------------------------------------------------- */
 

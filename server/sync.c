@@ -9,14 +9,39 @@ struct sync_call {
     struct sync_service *service;
     rpc_call *call;
     struct stream *stream;
+    bool ended; /* finished here; what the stream still says is dropped */
     struct sync_call *next, **place;
 };
 
 /* ---- The stream's other end ----------------------------------------------- */
 
+static void peer_finish(void *context, struct rpc_status status)
+{
+    struct sync_call *self = context;
+
+    if (self->ended)
+        return;
+    self->ended = true;
+    rpc_call_finish(self->call, status);
+}
+
 static void peer_send(void *context, struct rpc_bytes message)
 {
-    rpc_call_send(((struct sync_call *)context)->call, message);
+    struct sync_call *self = context;
+    const struct sync_version *version = self->service->version;
+    struct rpc_buffer wrapped;
+
+    if (version == NULL) {
+        rpc_call_send(self->call, message);
+        return;
+    }
+    rpc_buffer_init(&wrapped, RPC_MESSAGE_BYTES_MAX);
+    if (!self->ended && version->give(message, &wrapped) && !wrapped.failed)
+        rpc_call_send(self->call, rpc_buffer_view(&wrapped));
+    else
+        peer_finish(context,
+                    rpc_status_make(RPC_UNAVAILABLE, "the server is out of memory; try later"));
+    rpc_buffer_deinit(&wrapped);
 }
 
 static bool peer_writable(void *context)
@@ -44,11 +69,6 @@ static void peer_set_compression(void *context, enum settings_compression compre
     };
 
     rpc_call_set_encoding(((struct sync_call *)context)->call, encodings[compression]);
-}
-
-static void peer_finish(void *context, struct rpc_status status)
-{
-    rpc_call_finish(((struct sync_call *)context)->call, status);
 }
 
 static void peer_add_trailer(void *context, const char *name, const char *value)
@@ -110,10 +130,21 @@ static void on_open(void *context, rpc_call *call, void **context_out)
 static void on_request_bytes(void *context, rpc_call *call, struct rpc_bytes request)
 {
     struct sync_call *self = context;
+    struct rpc_buffer unwrapped;
 
     (void)call;
-    if (self != NULL)
+    if (self == NULL)
+        return;
+    if (self->service->version == NULL) {
         stream_on_message(self->stream, request);
+        return;
+    }
+    rpc_buffer_init(&unwrapped, RPC_MESSAGE_BYTES_MAX);
+    /* What is none of this version is no message of outpost.v1 either. */
+    if (!self->service->version->take(request, &unwrapped))
+        rpc_buffer_clear(&unwrapped);
+    stream_on_message(self->stream, rpc_buffer_view(&unwrapped));
+    rpc_buffer_deinit(&unwrapped);
 }
 
 static void on_half_close(void *context, rpc_call *call)
@@ -165,6 +196,24 @@ void sync_handlers(struct sync_service *service,
                 .on_close = on_close,
             },
     };
+}
+
+static void open_version(void *service, rpc_call *call, struct rpc_call_events *events_out,
+                         void **context_out)
+{
+    *events_out = (struct rpc_call_events){
+        .on_message = on_request_bytes,
+        .on_half_close = on_half_close,
+        .on_writable = on_writable,
+        .on_close = on_close,
+    };
+    on_open(service, call, context_out);
+}
+
+struct rpc_method sync_version_method(struct sync_service *service)
+{
+    return (struct rpc_method){
+        .path = service->version->path, .on_open = open_version, .service = service};
 }
 
 /* ---- Followers ------------------------------------------------------------ */
@@ -253,15 +302,27 @@ static void refuse_device(struct sync_service *service, const struct store_calle
     }
 }
 
+static void see_rollouts(struct sync_service *service, uint64_t version)
+{
+    struct sync_call *next;
+
+    for (struct sync_call *call = service->calls; call != NULL; call = next) {
+        next = call->next;
+        stream_see_rollouts(call->stream, version);
+    }
+}
+
 static void refused_done(struct store_request *request)
 {
     struct sync_service *service = request->owner;
 
     service->asking_refused = false;
-    if (rpc_ok(&request->status))
+    if (rpc_ok(&request->status)) {
         for (size_t i = 0; i < service->refused.caller_count; i++)
             if (service->refusals[i].why != STANDING_ADMITTED)
                 refuse_device(service, &service->callers[i], &service->refusals[i]);
+        see_rollouts(service, service->refused.rollouts_version);
+    }
     free(service->callers);
     free(service->refusals);
 }

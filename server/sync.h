@@ -7,6 +7,7 @@
 #define OUTPOST_SERVER_SYNC_H
 
 #include "stream.h"
+#include "sync_version.h"
 
 #include "outpost/v1/sync.rpc.h"
 
@@ -14,7 +15,8 @@ struct sync_call;
 
 struct sync_service {
     struct stream_service *streams;
-    struct sync_call *calls; /* open ones */
+    const struct sync_version *version; /* NULL: outpost.v1 */
+    struct sync_call *calls;            /* open ones */
     struct store_heads heads;
     struct record_uuid *watched; /* the regions of the question under way */
     bool asking;
@@ -27,6 +29,9 @@ struct sync_service {
 /* Fills in the handlers; the service lives as long as any connection. */
 void sync_handlers(struct sync_service *service,
                    struct outpost_v1_sync_service_handlers *handlers_out);
+
+/* The method of a service of another version, which lives as long, too. */
+struct rpc_method sync_version_method(struct sync_service *service);
 
 /* Looks for changes in the regions of following streams, made by anybody (this
  * process, another one, a command), and wakes those that have some. To be

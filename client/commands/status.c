@@ -68,6 +68,8 @@ struct outpost_status command_status(struct command *command)
     command_put_count(command, "rejected", here.rejected);
     command_put(command, "records", records_json(&here));
     command_put_count(command, "schema_revision", here.schema_revision);
+    command_put_count(command, "minimum_revision", here.minimum_revision);
+    command_put_count(command, "recommended_revision", here.recommended_revision);
     return status;
 }
 

@@ -97,6 +97,7 @@ static void put_result(struct command *command, const struct outpost_sync_result
     command_put_count(command, "quarantined", result->quarantined);
     command_put_count(command, "retried", result->retried);
     command_put(command, "new_identity", json_boolean(result->new_identity));
+    command_put(command, "upgrade_required", json_boolean(result->upgrade_required));
     command_put_count(command, "repaired", result->repaired);
     command_put(command, "recounted", json_boolean(result->recounted));
     command_put_count(command, "bytes_sent", result->bytes_sent);

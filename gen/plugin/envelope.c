@@ -47,8 +47,6 @@ static void add_record(struct text *text, const struct schema *schema)
              "  uint64 version = 3;\n"
              "  // A deleted record keeps its last body.\n"
              "  bool deleted = 4;\n"
-             "\n"
-             "  reserved 5 to 9;\n"
              "\n",
              root, root);
     add_bodies(text, &schema->tables);
@@ -80,8 +78,6 @@ static void add_mutation(struct text *text, const struct schema *schema)
              "  // Not 0: this is not an edit but what a device still holds of a record at\n"
              "  // that version, offered to a server that may have lost it.\n"
              "  uint64 recovered_version = 7;\n"
-             "\n"
-             "  reserved 8 to 9;\n"
              "\n"
              "  // The new values. Present (if empty) also when the edit deletes, for its type.\n",
              record_root_type(&schema->tables)->table);

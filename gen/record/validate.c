@@ -62,9 +62,7 @@ static bool value_fits_kind(const struct wire_field *value, enum record_kind kin
 
 /* ---- Text --------------------------------------------------------------- */
 
-/* One UTF-8 character from the front: its length, or 0 when the bytes are not
- * UTF-8. Overlong forms, surrogates and what is above U+10FFFF are not. */
-static size_t utf8_character(const uint8_t *bytes, size_t len, uint32_t *character_out)
+size_t record_utf8_character(const uint8_t *bytes, size_t len, uint32_t *character_out)
 {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     uint8_t first = bytes[0];
@@ -103,7 +101,7 @@ static bool text_measure(struct rpc_bytes text, size_t *characters_out, bool *bl
     *blank_out = true;
     for (size_t at = 0; at < text.len;) {
         uint32_t character;
-        size_t len = utf8_character(text.data + at, text.len - at, &character);
+        size_t len = record_utf8_character(text.data + at, text.len - at, &character);
         if (len == 0 || character == 0)
             return false;
         *blank_out = *blank_out && is_white_space(character);

@@ -19,6 +19,7 @@ enum {
     COMMAND_WORDS_MAX = 64,
     COMMAND_HOSTS_MAX = 32,
     COMMAND_REGIONS_MAX = SCOPE_RIGHTS_MAX,
+    COMMAND_HOLDS_MAX = ROLLOUT_SWITCHES_MAX,
 };
 
 struct command_line {
@@ -39,6 +40,13 @@ struct command_line {
     const char *every_region[COMMAND_REGIONS_MAX];
     size_t region_count;
     const char *take;
+    const char *percent;
+    const char *device;
+    const char *minimum;
+    const char *halt_above;
+    const char *holds[COMMAND_HOLDS_MAX];
+    size_t hold_count;
+    bool resume;
     bool all;
     bool purge;
     bool with_copies;
@@ -74,6 +82,7 @@ struct rpc_status command_facility(struct command *command);
 struct rpc_status command_history(struct command *command);
 struct rpc_status command_conflict(struct command *command);
 struct rpc_status command_quarantine(struct command *command);
+struct rpc_status command_rollout(struct command *command);
 struct rpc_status command_status(struct command *command);
 struct rpc_status command_migrate(struct command *command);
 struct rpc_status command_verify(struct command *command);

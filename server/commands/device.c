@@ -44,16 +44,17 @@ static json_t *device_json(const struct store_device *device)
     const struct standing *standing = &device->standing;
 
     return json_pack(
-        "{s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:o}", "device_id",
+        "{s:o,s:o,s:o,s:o,s:o,s:s,s:b,s:I,s:I,s:I,s:I,s:s,s:I,s:I,s:o}", "device_id",
         command_id_json(&device->device_id), "facility_id", command_id_json(&device->facility_id),
         "enrolment_region_id", command_id_json(&device->enrolment_region), "copied_from",
         record_uuid_is_zero(&device->copied_from) ? json_null()
                                                   : command_id_json(&device->copied_from),
         "regions", regions_json(&standing->rights), "state", standing_word(standing), "admin",
         device->admin, "enrolled_at_ms", (json_int_t)device->enrolled_at_ms, "last_sync_at_ms",
-        (json_int_t)device->last_sync_at_ms, "wipe_ordered_at_ms",
-        (json_int_t)standing->wipe_ordered_at_ms, "wiped_at_ms", (json_int_t)standing->wiped_at_ms,
-        "settings", settings_json(&device->settings));
+        (json_int_t)device->last_sync_at_ms, "last_seen_at_ms", (json_int_t)device->last_seen_at_ms,
+        "schema_revision", (json_int_t)device->schema_revision, "app_version", device->app_version,
+        "wipe_ordered_at_ms", (json_int_t)standing->wipe_ordered_at_ms, "wiped_at_ms",
+        (json_int_t)standing->wiped_at_ms, "settings", settings_json(&device->settings));
 }
 
 static struct rpc_status list(struct command *command)

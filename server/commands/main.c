@@ -80,6 +80,21 @@ static const struct entry {
      "What could not be accepted, and why; with --all what was discarded too. ID is a mutation\n"
      "id, or the beginning of one. Only show tells values. retry applies the edit as it is, as\n"
      "its author's; discard strikes it from the list and keeps it, with --purge only its trace."},
+    {"rollout", command_rollout, true, 2,
+     "rollout set REVISION [--percent P] [--region R] [--device ID] [--minimum N]"
+     " [--halt-above P] [--hold TABLE[.FIELD]]... [--resume] | status | halt REVISION [--region R] "
+     "|"
+     " back REVISION [--region R] [--device ID]   --data DIR",
+     "Which devices a schema revision goes out to. set gives it to P percent of them, a hash of\n"
+     "the device's id saying to which, and they stay in while P grows; with --region to so many\n"
+     "of those enrolled there; with --device to that one besides. They are told that the revision\n"
+     "is there, and with --minimum that they cannot pull below N; what they push is always taken.\n"
+     "--hold keeps a record type, or a field of one, from all other devices. When more than\n"
+     "--halt-above percent of the cohort's syncs fail or are refused, the rollout halts by "
+     "itself;\n"
+     "halt does so by hand, and set --resume lets it grow again. back takes the last step back, "
+     "or\n"
+     "a device that was given by --device. status tells devices by revision and errors by cohort."},
     {"status", command_status, true, 0, "status --data DIR",
      "The store, its regions with their digests, and what waits for a person."},
     {"migrate", command_migrate, false, 0, "migrate --data DIR [--owner URI] [--distributed citus]",
@@ -358,6 +373,12 @@ enum line_option {
     OPTION_ID,
     OPTION_REGION,
     OPTION_TAKE,
+    OPTION_PERCENT,
+    OPTION_DEVICE,
+    OPTION_MINIMUM,
+    OPTION_HALT_ABOVE,
+    OPTION_HOLD,
+    OPTION_RESUME,
     OPTION_ALL,
     OPTION_PURGE,
     OPTION_WITH_COPIES,
@@ -382,6 +403,12 @@ static const struct option options[] = {
     {"id", required_argument, NULL, OPTION_ID},
     {"region", required_argument, NULL, OPTION_REGION},
     {"take", required_argument, NULL, OPTION_TAKE},
+    {"percent", required_argument, NULL, OPTION_PERCENT},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"minimum", required_argument, NULL, OPTION_MINIMUM},
+    {"halt-above", required_argument, NULL, OPTION_HALT_ABOVE},
+    {"hold", required_argument, NULL, OPTION_HOLD},
+    {"resume", no_argument, NULL, OPTION_RESUME},
     {"all", no_argument, NULL, OPTION_ALL},
     {"purge", no_argument, NULL, OPTION_PURGE},
     {"with-copies", no_argument, NULL, OPTION_WITH_COPIES},
@@ -439,6 +466,26 @@ static bool take_option(int option, struct command_line *line, bool *help_out)
         return true;
     case OPTION_TAKE:
         line->take = optarg;
+        return true;
+    case OPTION_PERCENT:
+        line->percent = optarg;
+        return true;
+    case OPTION_DEVICE:
+        line->device = optarg;
+        return true;
+    case OPTION_MINIMUM:
+        line->minimum = optarg;
+        return true;
+    case OPTION_HALT_ABOVE:
+        line->halt_above = optarg;
+        return true;
+    case OPTION_HOLD:
+        if (line->hold_count == COMMAND_HOLDS_MAX)
+            return false;
+        line->holds[line->hold_count++] = optarg;
+        return true;
+    case OPTION_RESUME:
+        line->resume = true;
         return true;
     case OPTION_ALL:
         line->all = true;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mutation_word.h"
 
-#include <pwd.h>
+#include "account.h"
+
 #include <stdio.h>
-#include <unistd.h>
 
 enum { DIGITS = 2 * RECORD_MUTATION_ID_LEN };
 
@@ -70,12 +70,8 @@ struct store_review mutation_word_review(const struct record_uuid *region_id,
         .mutation_id = *mutation_id,
         .now_ms = command_time_ms(),
     };
-    const struct passwd *account = getpwuid(getuid());
 
-    if (account != NULL)
-        snprintf(review.account, sizeof review.account, "%s", account->pw_name);
-    else
-        snprintf(review.account, sizeof review.account, "%ld", (long)getuid());
+    account_name(review.account);
     return review;
 }
 

@@ -12,6 +12,8 @@ from peer import BIN
 
 
 class Device:
+    program = "outpost"
+
     def __init__(self, server, facility, relay=None, admin=False, within=None, regions=()):
         self.folder = tempfile.mkdtemp(prefix="outpost-", dir=within)
         self.db = os.path.join(self.folder, "device.db")
@@ -21,14 +23,14 @@ class Device:
                  "--ca", os.path.join(server.data, "ca.pem"), "--code", server.code(facility, admin, regions))
 
     def run(self, *words, check=True, **how):
-        done = subprocess.run([BIN / "outpost", *words, "--db", self.db], capture_output=True,
+        done = subprocess.run([BIN / self.program, *words, "--db", self.db], capture_output=True,
                               text=True, check=False, **how)
         if check and done.returncode != 0:
             raise AssertionError(f"outpost {words} exited {done.returncode}: {done.stderr}")
         return done
 
     def start(self, *words):
-        return subprocess.Popen([BIN / "outpost", *words, "--db", self.db], stdout=subprocess.PIPE,
+        return subprocess.Popen([BIN / self.program, *words, "--db", self.db], stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True)
 
     def sync(self, check=True, **how):

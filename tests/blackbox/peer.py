@@ -93,6 +93,8 @@ def sql(database, text):
 class Outpostd:
     """A data folder of its own and a server on a free port."""
 
+    program = "outpostd"
+
     def __init__(self, settings=None, within=None, store=None):  # store: init's words for it
         self.folder = tempfile.mkdtemp(prefix="outpostd-")
         self.data = os.path.join(within or self.folder, "data")
@@ -152,7 +154,7 @@ class Outpostd:
                        capture_output=True, check=True)
 
     def run(self, *words, check=True, **how):
-        done = subprocess.run([BIN / "outpostd", *words, "--data", self.data],
+        done = subprocess.run([BIN / self.program, *words, "--data", self.data],
                               capture_output=True, text=True, check=False, **how)
         if check and done.returncode != 0:
             raise AssertionError(f"outpostd {words} exited {done.returncode}: {done.stderr}")
@@ -161,7 +163,7 @@ class Outpostd:
     def start(self, port=0, **how):
         self.log = open(os.path.join(self.folder, "log"), "ab")
         self.process = subprocess.Popen(
-            [BIN / "outpostd", "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"],
+            [BIN / self.program, "serve", "--data", self.data, "--listen", f"127.0.0.1:{port}"],
             stdout=subprocess.PIPE, stderr=self.log, text=True, **how)
         line = self.process.stdout.readline()
         if not line.startswith("listening on "):

@@ -117,6 +117,11 @@ void server_half_close(struct server_half *half)
     free(half);
 }
 
+struct store *server_half_store(struct server_half *half)
+{
+    return half->store;
+}
+
 /* ---- One stream ------------------------------------------------------------------------ */
 
 static void await_store(struct server_half *half)
@@ -165,8 +170,13 @@ bool server_half_take(struct server_half *half, struct rpc_bytes *message_out)
 
 void server_half_end(struct server_half *half)
 {
-    if (half->stream != NULL)
+    if (half->stream != NULL) {
+        /* What it still asks as it ends (stream_note) is awaited, too. */
+        stream_enter(half->stream);
         stream_on_close(half->stream);
+        await_store(half);
+        stream_leave(half->stream);
+    }
     half->stream = NULL;
     for (size_t i = 0; i < half->queue_end; i++)
         rpc_buffer_deinit(&half->queue[i]);

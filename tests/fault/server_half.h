@@ -30,6 +30,7 @@ struct server_half;
 struct server_half *server_half_open(const struct server_half_options *options,
                                      char error_out[SERVER_HALF_ERROR_LEN]);
 void server_half_close(struct server_half *half);
+struct store *server_half_store(struct server_half *half);
 
 /* Makes a sync region, if there is none, and a facility in it, through the log as everything else.
  */

@@ -44,28 +44,22 @@ def message(payload, compressed=False):
     return struct.pack(">BI", compressed, len(payload)) + payload
 
 
-class Connection:
-    """A client that says what it is told to, and keeps what the server said."""
+class Conversation:
+    """Says what it is told to, and keeps what the peer said."""
 
-    def __init__(self, port, settings=b"", greet=True, receive_bytes=None,
-                 polite=False):
-        self.polite = polite  # acknowledges the server's SETTINGS, which then bind it
-        self.socket = socket.socket()
-        if receive_bytes is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        self.socket.connect(("127.0.0.1", port))
+    def __init__(self, connected, polite=False):
+        self.polite = polite  # acknowledges the peer's SETTINGS, which then bind it
+        self.socket = connected
         self.socket.settimeout(PATIENCE_S)
         self.received = b""
         self.frames = []
         self.over = False
-        if greet:
-            self.send(PREFACE + frame(SETTINGS, payload=settings))
 
     def close(self):
         self.socket.close()
 
     def send(self, data):
-        """False: the server has closed."""
+        """False: the peer has closed."""
         try:
             self.socket.sendall(data)
             return True
@@ -119,6 +113,19 @@ class Connection:
     def goaways(self):
         return [(int.from_bytes(payload[4:8], "big"), payload[8:].decode())
                 for kind, _, _, payload in self.frames if kind == GOAWAY]
+
+
+class Connection(Conversation):
+    """A client's."""
+
+    def __init__(self, port, settings=b"", greet=True, receive_bytes=None, polite=False):
+        connected = socket.socket()
+        if receive_bytes is not None:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        connected.connect(("127.0.0.1", port))
+        super().__init__(connected, polite)
+        if greet:
+            self.send(PREFACE + frame(SETTINGS, payload=settings))
 
     def call_often(self, calls):
         """Makes one call after the other until the server has had enough; its last word."""

@@ -34,12 +34,18 @@ void ledger_note(const struct mutation *mutation, enum ledger_answer answer,
         note_version(entry, now);
         break;
     case LEDGER_MERGED:
-    case LEDGER_OUT_OF_SCOPE:
         if (mutation->times_sent == 1)
             entry->accepted++;
         else
             entry->unsure++;
         note_version(entry, now);
+        break;
+    case LEDGER_OUT_OF_SCOPE:
+        /* It does not say whether another had written the same before; a new record nobody had. */
+        if (mutation->times_sent == 1 && mutation->expected->number == 1)
+            entry->accepted++;
+        else
+            entry->unsure++;
         break;
     case LEDGER_NO_EFFECT:
         entry->unsure += mutation->times_sent > 1;

@@ -110,6 +110,13 @@ class HonestServer(LoadTest):
         self.assertGreater(report["counts"]["syncs"], 0)
         self.assertEqual(report["latency"]["count"], report["counts"]["arrivals"])
 
+    def test_moves_to_one_place_from_two_devices(self):
+        """The second is answered out of scope, and made no version."""
+        report, _ = self.run_small("--regions", "2", "--facilities", "1", "--records", "60", "--mix", "move=3,edit=1",
+                                   "--closed", "8", "--followers", "0")
+        self.assertTrue(report["invariants_hold"])
+        self.assertGreater(report["counts"]["answers"]["out_of_scope"], 0)
+
     def test_app_versions_mixed(self):
         report, _ = self.run_small("--versions", "1=2,2=1", "--mix", "edit=1,patient=1")
         self.assertTrue(report["invariants_hold"])

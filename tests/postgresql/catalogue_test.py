@@ -16,7 +16,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "blackbox")
 from peer import ROOT, Outpostd
 
 # What every node may read and a push only reads (device, setting), or does not touch.
-REFERENCE = {"device", "device_region", "setting", "enrolment", "authority", "schema_migration"}
+REFERENCE = {"device", "device_region", "setting", "rollout", "rollout_switch", "rollout_device",
+             "enrolment", "authority", "schema_migration"}
 # Keyed by family, and one row a family: so that two first registrations of it meet (R16).
 BY_FAMILY = {"family"}
 

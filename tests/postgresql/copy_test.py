@@ -47,7 +47,7 @@ class Copy(unittest.TestCase):
 
     def live(self):
         """A bit of everything: records, a family in two regions and one that left, a conflict, a
-        quarantined mutation, settings, a code that nobody has used."""
+        quarantined mutation, settings, a rollout, a code that nobody has used."""
         self.device.sqlite3("""INSERT INTO patient(full_name, age_years, age_recorded_at_ms) VALUES ('Asha', 50, 1);
                                INSERT INTO blood_pressure(patient_id, systolic_mmhg, diastolic_mmhg)
                                    SELECT id, 140, 90 FROM patient""")
@@ -64,6 +64,8 @@ class Copy(unittest.TestCase):
         base = other.records[(mover.id, "patient", mover.id)]
         other.sync([mutation("patient", mover.id, mover.id, base=base, clear=["assigned_facility_id"])])
         self.server.run("device", "set", "--all", "push_batch=77")
+        self.server.run("rollout", "set", "2", "--percent", "100", "--hold", "patient.zone", "--device",
+                        self.device.status()["device_id"])
         self.server.run("device", "allow", self.device.status()["device_id"], "--region", self.south)
         self.code = self.server.code(self.facility)
         self.peer.sync()
@@ -74,7 +76,7 @@ class Copy(unittest.TestCase):
         status = json.loads(self.server.run("status", "--json").stdout)
         del status["store"]
         return [status] + [json.loads(self.server.run(*words, "--json").stdout) for words in (
-            ("device", "list"), ("conflict", "list", "--all"), ("quarantine", "list", "--all"), ("region", "list"))]
+            ("device", "list"), ("conflict", "list", "--all"), ("quarantine", "list", "--all"), ("region", "list"), ("rollout", "status"))]
 
     def point_at(self, store):
         path = pathlib.Path(self.server.data, "outpostd.ini")

@@ -9,6 +9,7 @@ target_link_libraries(device_fixture PRIVATE outpost_flags PUBLIC outpost_client
 outpost_unit_test(apply device_fixture)
 outpost_unit_test(device_history device_fixture)
 outpost_unit_test(schema device_fixture)
+target_sources(schema_test PRIVATE unit/older_schema.c)
 outpost_unit_test(pace outpost_client)
 outpost_unit_test(session device_fixture)
 outpost_unit_test(verify device_fixture)

@@ -23,6 +23,20 @@ static void fill(void *bytes, size_t len)
         ((uint8_t *)bytes)[i] = (uint8_t)(next_random() + 1);
 }
 
+static size_t random_types(uint32_t types[ROLLOUT_TYPES_MAX])
+{
+    size_t count = next_random() % (ROLLOUT_TYPES_MAX + 1);
+
+    for (size_t i = 0; i < count; i++)
+        types[i] = 1 + (uint32_t)next_random() % 1000000;
+    return count;
+}
+
+static bool same_types(const uint32_t *a, size_t a_count, const uint32_t *b, size_t b_count)
+{
+    return a_count == b_count && memcmp(a, b, a_count * sizeof *a) == 0;
+}
+
 static struct cursor random_cursor(size_t region_count)
 {
     struct cursor cursor = {.region_count = region_count};
@@ -40,14 +54,20 @@ static struct cursor random_cursor(size_t region_count)
             fill(region->seen.hash, sizeof region->seen.hash);
         }
         region->leaving = i > 1;
+        if (i < 2) { /* of regions in scope */
+            region->without_count = random_types(region->without);
+            region->fill_count = random_types(region->fill);
+        }
         region->in_snapshot = next_random() % 2 == 0;
+        if (region->in_snapshot || region->fill_count > 0) {
+            fill(&region->position.family, RECORD_UUID_LEN);
+            fill(&region->position.id, RECORD_UUID_LEN);
+            region->position.type = (uint32_t)next_random();
+        }
         if (!region->in_snapshot)
             continue;
         region->high_water.seq = next_random();
         fill(region->high_water.hash, sizeof region->high_water.hash);
-        fill(&region->position.family, RECORD_UUID_LEN);
-        fill(&region->position.id, RECORD_UUID_LEN);
-        region->position.type = (uint32_t)next_random();
         region->sent = next_random();
         region->in_rest = next_random() % 2 == 0;
         if (next_random() % 3 > 0)
@@ -68,7 +88,8 @@ static bool same_region(const struct cursor_region *a, const struct cursor_regio
            same_place(&a->high_water, &b->high_water) &&
            record_uuid_compare(&a->facility, &b->facility) == 0 && a->in_rest == b->in_rest &&
            record_key_compare(&a->position, &b->position) == 0 && a->sent == b->sent &&
-           a->leaving == b->leaving;
+           same_types(a->without, a->without_count, b->without, b->without_count) &&
+           same_types(a->fill, a->fill_count, b->fill, b->fill_count) && a->leaving == b->leaving;
 }
 
 static void test_R3_a_cursor_comes_back_as_it_was_given(void)

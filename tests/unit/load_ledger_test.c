@@ -25,6 +25,13 @@ static void init(struct world *world)
     *world = (struct world){.mutation = calloc(1, sizeof *world->mutation)};
     world->entity.ledger.ours = true;
     world->mutation->entity = &world->entity;
+    world->mutation->expected = version(world, 1, 0);
+}
+
+static void world_free(struct world *world)
+{
+    free(world->mutation->expected);
+    free(world->mutation);
 }
 
 static void note(struct world *world, enum ledger_answer answer, uint32_t times_sent,
@@ -62,7 +69,7 @@ static void test_I1_what_was_acknowledged_is_there(void)
     expect(&world, 3, 13, LEDGER_GOOD);
     expect(&world, 2, 14, LEDGER_OLDER);
     expect(&world, 3, 14, LEDGER_DIFFERENT);
-    free(world.mutation);
+    world_free(&world);
 }
 
 static void test_I2_each_edit_is_one_version(void)
@@ -74,12 +81,29 @@ static void test_I2_each_edit_is_one_version(void)
     note(&world, LEDGER_MERGED, 1, 0, 0);
     expect(&world, 2, 12, LEDGER_GOOD);
     expect(&world, 3, 13, LEDGER_TWICE);
-    note(&world, LEDGER_OUT_OF_SCOPE, 1, 0, 0);
     note(&world, LEDGER_APPLIED, 1, 0, 0);
-    expect(&world, 3, 13, LEDGER_LOST_EDIT);
-    expect(&world, 4, 14, LEDGER_GOOD);
-    expect(&world, 5, 15, LEDGER_TWICE);
-    free(world.mutation);
+    expect(&world, 2, 12, LEDGER_LOST_EDIT);
+    expect(&world, 3, 13, LEDGER_GOOD);
+    expect(&world, 4, 14, LEDGER_TWICE);
+    world_free(&world);
+}
+
+/* Its answer says neither accepted nor without effect; nobody can have made a new record before. */
+static void test_I2_an_edit_of_what_has_moved_away(void)
+{
+    struct world world;
+
+    init(&world);
+    note(&world, LEDGER_OUT_OF_SCOPE, 1, 0, 0);
+    expect(&world, 0, 0, LEDGER_MISSING);
+    expect(&world, 1, 11, LEDGER_GOOD);
+    expect(&world, 2, 12, LEDGER_TWICE);
+    world.mutation->expected->number = 2;
+    note(&world, LEDGER_OUT_OF_SCOPE, 1, 0, 0);
+    expect(&world, 1, 11, LEDGER_GOOD);
+    expect(&world, 2, 12, LEDGER_GOOD);
+    expect(&world, 3, 13, LEDGER_TWICE);
+    world_free(&world);
 }
 
 /* A lost answer leaves open whether the edit was accepted; both ends are honest then. */
@@ -99,7 +123,7 @@ static void test_I2_a_lost_answer_is_one_version_at_most(void)
     world.mutation->times_sent = 0;
     ledger_note_unanswered(world.mutation);
     expect(&world, 4, 14, LEDGER_TWICE);
-    free(world.mutation);
+    world_free(&world);
 }
 
 /* Refused is not accepted; and what others edit has more versions than we know of. */
@@ -116,7 +140,7 @@ static void test_what_is_no_promise_is_not_held_against_the_server(void)
     note(&world, LEDGER_APPLIED, 1, 9, 19);
     expect(&world, 30, 30, LEDGER_GOOD);
     expect(&world, 8, 18, LEDGER_OLDER);
-    free(world.mutation);
+    world_free(&world);
 }
 
 int main(void)
@@ -124,6 +148,7 @@ int main(void)
     static const struct suite_test tests[] = {
         SUITE_TEST(test_I1_what_was_acknowledged_is_there),
         SUITE_TEST(test_I2_each_edit_is_one_version),
+        SUITE_TEST(test_I2_an_edit_of_what_has_moved_away),
         SUITE_TEST(test_I2_a_lost_answer_is_one_version_at_most),
         SUITE_TEST(test_what_is_no_promise_is_not_held_against_the_server),
     };

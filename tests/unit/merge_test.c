@@ -275,6 +275,44 @@ static void test_a_recovered_version_is_not_counted_again(void)
     CU_ASSERT_EQUAL(result.record.past.created_version, 9);
 }
 
+/* A phone offers a copy of what its own edit was written on: not an edit of its own. */
+static void test_R22_an_offer_clashes_with_ones_own_later_edit(void)
+{
+    struct record_mutation mutation = {
+        .key = {.type = 10}, .recovered_version = 9, .field_count = 1, .fields = {NOTE}};
+    struct record_body arriving = {.count = 0};
+    struct wire_field note = number(NOTE, 3);
+
+    begin();
+    apply(EDIT(0, number(NOTE, 1)), &anna);
+    record_body_set(&arriving, &note);
+    CU_ASSERT_EQUAL(merge(&type, &present, &mutation, &arriving, &anna, &result), MERGE_DONE);
+    CU_ASSERT_TRUE(clashed(NOTE, false));
+    CU_ASSERT_TRUE(result.others_since);
+}
+
+/* The record came back as it was later: every value that differs has lost, a group once;
+ * what is equal, or was emptied, has not. */
+static void test_R8_what_comes_too_late_is_named_and_changes_nothing(void)
+{
+    struct record_mutation mutation = {
+        .key = {.type = 10}, .field_count = 5, .fields = {NOTE, ONCE, HIGH, LOW, STRANGE}};
+    struct record_body arriving = {.count = 0};
+    const struct wire_field values[] = {number(NOTE, 2), number(HIGH, 140), number(LOW, 90),
+                                        number(STRANGE, 4)};
+
+    begin();
+    apply(EDIT(0, number(NOTE, 1), number(ONCE, 1), number(HIGH, 150), number(STRANGE, 4)), &anna);
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++)
+        CU_ASSERT_TRUE(record_body_set(&arriving, &values[i]));
+    merge_lost(&type, &present, &mutation, &arriving, &result);
+    CU_ASSERT_FALSE(result.changed);
+    CU_ASSERT_EQUAL(result.record.version, 1);
+    CU_ASSERT_EQUAL(result.clash_count, 2);
+    CU_ASSERT_TRUE(clashed(NOTE, true));
+    CU_ASSERT_TRUE(clashed(HIGH, true));
+}
+
 /* ---- Deletes ----------------------------------------------------------------- */
 
 static void test_R14_delete_meets_edit_either_order(void)
@@ -604,6 +642,8 @@ int main(void)
         SUITE_TEST(test_R12_a_base_of_a_lost_history_counts_as_changed_by_another),
         SUITE_TEST(test_R2_thirty_two_versions_back_are_recognised),
         SUITE_TEST(test_a_recovered_version_is_not_counted_again),
+        SUITE_TEST(test_R22_an_offer_clashes_with_ones_own_later_edit),
+        SUITE_TEST(test_R8_what_comes_too_late_is_named_and_changes_nothing),
         SUITE_TEST(test_R14_delete_meets_edit_either_order),
         SUITE_TEST(test_a_second_delete_changes_nothing),
         SUITE_TEST(test_an_edit_of_nothing_leaves_the_deleted_deleted),

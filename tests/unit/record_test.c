@@ -41,7 +41,7 @@ static void test_tables_are_sound(void)
     for (size_t s = 0; s < sizeof schemas / sizeof schemas[0]; s++) {
         const struct record_schema *schema = schemas[s];
         size_t roots = 0;
-        CU_ASSERT_EQUAL(schema->revision, 1);
+        CU_ASSERT(schema->revision >= 1);
         for (size_t i = 0; i < schema->type_count; i++) {
             CU_ASSERT_TRUE(i == 0 || schema->types[i].number > schema->types[i - 1].number);
             roots += schema->types[i].family == RECORD_FAMILY_ROOT;

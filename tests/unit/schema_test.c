@@ -6,6 +6,7 @@
  * server that knows everything looks at what comes back.
  */
 #include "device_fixture.h"
+#include "older_schema.h"
 #include "suite.h"
 
 #include "apply.h"
@@ -14,88 +15,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-enum { TYPES_MAX = 16, FIELDS_MAX = 32, OLD_TYPE_LEFT_OUT = 13 };
-
-/* ---- An older schema ---------------------------------------------------------------- */
-
-static struct record_field old_fields[TYPES_MAX][FIELDS_MAX];
-static struct record_type old_types[TYPES_MAX];
-static char *old_sql[TYPES_MAX];
-static struct record_schema old_schema;
-
-/* Fields that the older schema does not have: a text, a number and an id. */
-static bool known_to_old(uint32_t type, uint32_t field)
-{
-    return type != 10 || (field != 9 && field != 18 && field != 16);
-}
-
-static void cut_line(char *sql, const char *name)
-{
-    char pattern[64];
-    char *line;
-
-    snprintf(pattern, sizeof pattern, "  %s ", name);
-    while ((line = strstr(sql, pattern)) != NULL) {
-        char *end = strchr(line, '\n') + 1;
-        memmove(line, end, strlen(end) + 1);
-    }
-}
-
-/* Takes a name out of the column lists, wherever a line was broken. */
-static void cut_name(char *sql, const char *name)
-{
-    char pattern[64];
-    char *at = sql;
-
-    snprintf(pattern, sizeof pattern, "%s,", name);
-    while ((at = strstr(at, pattern)) != NULL) {
-        if (at[-1] == ' ')
-            memset(at, ' ', strlen(pattern));
-        at++;
-    }
-}
-
-static void make_old_schema(void)
-{
-    const struct record_schema *now = &outpost_v1_schema;
-    size_t count = 0;
-
-    for (size_t i = 0; i < now->type_count; i++) {
-        const struct record_type *type = &now->types[i];
-        if (type->number == OLD_TYPE_LEFT_OUT)
-            continue;
-        old_types[count] = *type;
-        old_sql[count] = strdup(type->device_sql);
-        size_t fields = 0;
-        for (size_t j = 0; j < type->field_count; j++) {
-            if (known_to_old(type->number, type->fields[j].number)) {
-                old_fields[count][fields++] = type->fields[j];
-                continue;
-            }
-            cut_line(old_sql[count], type->fields[j].name);
-            cut_name(old_sql[count], type->fields[j].name);
-        }
-        /* Deleting a patient deletes its children: not those of a type that is not there. */
-        char *member = strstr(old_sql[count], "DELETE FROM blood_pressure");
-        if (member != NULL)
-            memset(member, ' ', (size_t)(strchr(member, ';') + 1 - member));
-        old_types[count].fields = old_fields[count];
-        old_types[count].field_count = fields;
-        old_types[count].device_sql = old_sql[count];
-        count++;
-    }
-    old_schema = (struct record_schema){
-        .revision = now->revision - 1, .types = old_types, .type_count = count};
-}
-
-static void free_old_schema(void)
-{
-    for (size_t i = 0; i < TYPES_MAX; i++) {
-        free(old_sql[i]);
-        old_sql[i] = NULL;
-    }
-}
 
 /* ---- Tests -------------------------------------------------------------------------------- */
 
@@ -107,8 +26,8 @@ static void test_I9_unknown_fields_and_types_survive(void)
     struct record_key patient = patient_key(1), pressure = pressure_key(1, 0x11);
     struct device device;
 
-    make_old_schema();
-    device_open(&device, 1, &old_schema);
+    older_schema_make();
+    device_open(&device, 1, &older_schema);
     server_patient(server, 1, "Asha");
     server_text(server, &patient, 9, "unknown zone");
     server_uint(server, &patient, 18, 1234);
@@ -143,7 +62,7 @@ static void test_I9_unknown_fields_and_types_survive(void)
     CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
     expect_same(&device, server);
     device_close(&device);
-    free_old_schema();
+    older_schema_free();
     mini_server_free(server);
 }
 
@@ -155,8 +74,8 @@ static void test_I9_replace_keeps_unknown_fields(void)
     struct record_key patient = patient_key(1);
     struct device device;
 
-    make_old_schema();
-    device_open(&device, 1, &old_schema);
+    older_schema_make();
+    device_open(&device, 1, &older_schema);
     server_patient(server, 1, "Asha");
     server_text(server, &patient, 9, "unknown zone");
     server_text(server, &patient, 99, "of tomorrow");
@@ -177,7 +96,7 @@ static void test_I9_replace_keeps_unknown_fields(void)
     CU_ASSERT_EQUAL(device.result.pushed, 0);
     expect_same(&device, server);
     device_close(&device);
-    free_old_schema();
+    older_schema_free();
     mini_server_free(server);
 }
 
@@ -187,15 +106,15 @@ static void test_newer_database_is_refused(void)
     struct device device;
     struct store store;
 
-    make_old_schema();
+    older_schema_make();
     device_open(&device, 1, &outpost_v1_schema);
-    CU_ASSERT_TRUE(store_open(&store, device.path, false, &old_schema));
+    CU_ASSERT_TRUE(store_open(&store, device.path, false, &older_schema));
     CU_ASSERT_FALSE(schema_ensure(&store));
     CU_ASSERT_EQUAL(store.status.code, OUTPOST_BAD_INPUT);
     CU_ASSERT_PTR_NOT_NULL(strstr(store.status.message, "newer"));
     store_close(&store);
     device_close(&device);
-    free_old_schema();
+    older_schema_free();
 }
 
 static int refused_code(const char *path)

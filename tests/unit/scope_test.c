@@ -152,6 +152,29 @@ static void test_a_patient_names_its_facilities(void)
     CU_ASSERT_FALSE(scope_facility_of_root(roles.root_facilities[1], &body, &found));
 }
 
+static void test_R21_the_facilities_of_a_patient_are_listed_once_each(void)
+{
+    struct scope_roles roles;
+    struct record_body body = {.count = 0};
+    struct record_uuid one = id_of(9), other = id_of(8);
+    struct wire_field registered = {.number = 3, .type = WIRE_LEN, .bytes = bytes_of(&one)};
+    struct wire_field assigned = {.number = 2, .type = WIRE_LEN, .bytes = bytes_of(&other)};
+
+    make_schema(3, 3);
+    CU_ASSERT_TRUE_FATAL(scope_roles_find(&schema, &roles));
+    CU_ASSERT_EQUAL(scope_facilities_of_root(&roles, &body).count, 0);
+    CU_ASSERT_TRUE(record_body_set(&body, &registered));
+    CU_ASSERT_EQUAL(scope_facilities_of_root(&roles, &body).count, 1);
+    CU_ASSERT_TRUE(record_body_set(&body, &assigned));
+    struct scope_facilities both = scope_facilities_of_root(&roles, &body);
+    CU_ASSERT_EQUAL_FATAL(both.count, 2);
+    CU_ASSERT_EQUAL(record_uuid_compare(&both.ids[0], &one), 0);
+    CU_ASSERT_EQUAL(record_uuid_compare(&both.ids[1], &other), 0);
+    assigned.bytes = bytes_of(&one);
+    CU_ASSERT_TRUE(record_body_set(&body, &assigned));
+    CU_ASSERT_EQUAL(scope_facilities_of_root(&roles, &body).count, 1);
+}
+
 static void test_a_key_fits_its_type(void)
 {
     struct record_uuid a = id_of(1), b = id_of(2), none = id_of(0);
@@ -354,6 +377,7 @@ int main(void)
         SUITE_TEST(test_a_schema_without_a_role_is_refused),
         SUITE_TEST(test_a_facility_names_its_region_or_none),
         SUITE_TEST(test_a_patient_names_its_facilities),
+        SUITE_TEST(test_R21_the_facilities_of_a_patient_are_listed_once_each),
         SUITE_TEST(test_a_key_fits_its_type),
         SUITE_TEST(test_rights_are_set_changed_and_bounded),
         SUITE_TEST(test_where_a_device_has_worked),

@@ -5,6 +5,7 @@ outpost_unit_test(server_health outpost_server outpost_grpc_made)
 outpost_unit_test(settings outpost_server)
 outpost_unit_test(cursor outpost_server)
 outpost_unit_test(standing outpost_server)
+outpost_unit_test(rollout outpost_server)
 
 # A real store, and records for it; the same suites on both engines.
 add_library(store_fixture STATIC unit/made_records.c unit/store_fixture.c unit/test_store.c)

@@ -148,6 +148,9 @@ struct outpost_sync_result {
     bool caught_up;           /* everything that the server had is here */
     uint32_t caught_up_count; /* more than one in follow mode */
     bool digest_mismatch;     /* and yet the two sides differ: report it */
+    /* The server took what there was to send, and gives this app nothing until it is
+     * upgraded (DENIED): tell the nurse. */
+    bool upgrade_required;
     /* This database was a copy of one that has synced since: it is this device now. */
     bool new_identity;
     uint8_t device_id[OUTPOST_ID_LEN]; /* with new_identity */
@@ -193,8 +196,8 @@ OUTPOST_API void outpost_sync_options_init_default(struct outpost_sync_options *
  * alone: whatever interrupts, the next sync goes on where this one was.
  * result_out is always filled in. TRY_LATER: no link, another sync of the same
  * database is running (FILE-sync beside it is locked), or cancelled; DENIED:
- * revoked or not allowed; BUG with digest_mismatch: caught up, but the two sides
- * differ, and fetching the region anew did not help. */
+ * revoked, not allowed, or too old (upgrade_required); BUG with digest_mismatch: caught up, but the
+ * two sides differ, and fetching the region anew did not help. */
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_sync(
     outpost *device, const struct outpost_sync_options *options,
     struct outpost_sync_result *result_out);
@@ -231,7 +234,12 @@ struct outpost_device_status {
     uint64_t rejected; /* refused by the server, or too large to send */
     size_t type_count;
     struct outpost_record_count types[OUTPOST_TYPES_MAX];
-    uint32_t schema_revision;
+    uint32_t schema_revision; /* this library's */
+    /* As the server last said; 0: nothing. Below the minimum it takes and does not give;
+     * the recommended one is there for this device. What is to be left out of the app's
+     * screens meanwhile lies in the table outpost_withheld (name: a table, or
+     * table.column); rows of such a table come and go with it, edits are sent. */
+    uint32_t minimum_revision, recommended_revision;
 };
 
 OUTPOST_API OUTPOST_USE_RESULT struct outpost_status outpost_get_status(

@@ -322,6 +322,51 @@ void   outpost__v1__welcome__free_unpacked
   assert(message->base.descriptor == &outpost__v1__welcome__descriptor);
   protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
 }
+void   outpost__v1__withheld_field__init
+                     (Outpost__V1__WithheldField         *message)
+{
+  static const Outpost__V1__WithheldField init_value = OUTPOST__V1__WITHHELD_FIELD__INIT;
+  *message = init_value;
+}
+size_t outpost__v1__withheld_field__get_packed_size
+                     (const Outpost__V1__WithheldField *message)
+{
+  assert(message->base.descriptor == &outpost__v1__withheld_field__descriptor);
+  return protobuf_c_message_get_packed_size ((const ProtobufCMessage*)(message));
+}
+size_t outpost__v1__withheld_field__pack
+                     (const Outpost__V1__WithheldField *message,
+                      uint8_t       *out)
+{
+  assert(message->base.descriptor == &outpost__v1__withheld_field__descriptor);
+  return protobuf_c_message_pack ((const ProtobufCMessage*)message, out);
+}
+size_t outpost__v1__withheld_field__pack_to_buffer
+                     (const Outpost__V1__WithheldField *message,
+                      ProtobufCBuffer *buffer)
+{
+  assert(message->base.descriptor == &outpost__v1__withheld_field__descriptor);
+  return protobuf_c_message_pack_to_buffer ((const ProtobufCMessage*)message, buffer);
+}
+Outpost__V1__WithheldField *
+       outpost__v1__withheld_field__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data)
+{
+  return (Outpost__V1__WithheldField *)
+     protobuf_c_message_unpack (&outpost__v1__withheld_field__descriptor,
+                                allocator, len, data);
+}
+void   outpost__v1__withheld_field__free_unpacked
+                     (Outpost__V1__WithheldField *message,
+                      ProtobufCAllocator *allocator)
+{
+  if(!message)
+    return;
+  assert(message->base.descriptor == &outpost__v1__withheld_field__descriptor);
+  protobuf_c_message_free_unpacked ((ProtobufCMessage*)message, allocator);
+}
 void   outpost__v1__push__init
                      (Outpost__V1__Push         *message)
 {
@@ -1280,7 +1325,7 @@ const ProtobufCMessageDescriptor outpost__v1__region_total__descriptor =
   (ProtobufCMessageInit) outpost__v1__region_total__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
-static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[7] =
+static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[11] =
 {
   {
     "settings",
@@ -1366,20 +1411,72 @@ static const ProtobufCFieldDescriptor outpost__v1__welcome__field_descriptors[7]
     0,             /* flags */
     0,NULL,NULL    /* reserved1,reserved2, etc */
   },
+  {
+    "minimum_revision",
+    8,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Welcome, minimum_revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "recommended_revision",
+    9,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__Welcome, recommended_revision),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "withheld_types",
+    10,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_UINT32,
+    offsetof(Outpost__V1__Welcome, n_withheld_types),
+    offsetof(Outpost__V1__Welcome, withheld_types),
+    NULL,
+    NULL,
+    0 | PROTOBUF_C_FIELD_FLAG_PACKED,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "withheld_fields",
+    11,
+    PROTOBUF_C_LABEL_REPEATED,
+    PROTOBUF_C_TYPE_MESSAGE,
+    offsetof(Outpost__V1__Welcome, n_withheld_fields),
+    offsetof(Outpost__V1__Welcome, withheld_fields),
+    &outpost__v1__withheld_field__descriptor,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
 };
 static const unsigned outpost__v1__welcome__field_indices_by_name[] = {
   5,   /* field[5] = accepts_zstd */
   2,   /* field[2] = facility_id */
+  7,   /* field[7] = minimum_revision */
+  8,   /* field[8] = recommended_revision */
   1,   /* field[1] = regions */
   6,   /* field[6] = resend_acknowledged */
   4,   /* field[4] = schema_revision */
   3,   /* field[3] = server_time_ms */
   0,   /* field[0] = settings */
+  10,   /* field[10] = withheld_fields */
+  9,   /* field[9] = withheld_types */
 };
 static const ProtobufCIntRange outpost__v1__welcome__number_ranges[1 + 1] =
 {
   { 1, 0 },
-  { 0, 7 }
+  { 0, 11 }
 };
 const ProtobufCMessageDescriptor outpost__v1__welcome__descriptor =
 {
@@ -1389,11 +1486,62 @@ const ProtobufCMessageDescriptor outpost__v1__welcome__descriptor =
   "Outpost__V1__Welcome",
   "outpost.v1",
   sizeof(Outpost__V1__Welcome),
-  7,
+  11,
   outpost__v1__welcome__field_descriptors,
   outpost__v1__welcome__field_indices_by_name,
   1,  outpost__v1__welcome__number_ranges,
   (ProtobufCMessageInit) outpost__v1__welcome__init,
+  NULL,NULL,NULL    /* reserved[123] */
+};
+static const ProtobufCFieldDescriptor outpost__v1__withheld_field__field_descriptors[2] =
+{
+  {
+    "type",
+    1,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WithheldField, type),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+  {
+    "field",
+    2,
+    PROTOBUF_C_LABEL_NONE,
+    PROTOBUF_C_TYPE_UINT32,
+    0,   /* quantifier_offset */
+    offsetof(Outpost__V1__WithheldField, field),
+    NULL,
+    NULL,
+    0,             /* flags */
+    0,NULL,NULL    /* reserved1,reserved2, etc */
+  },
+};
+static const unsigned outpost__v1__withheld_field__field_indices_by_name[] = {
+  1,   /* field[1] = field */
+  0,   /* field[0] = type */
+};
+static const ProtobufCIntRange outpost__v1__withheld_field__number_ranges[1 + 1] =
+{
+  { 1, 0 },
+  { 0, 2 }
+};
+const ProtobufCMessageDescriptor outpost__v1__withheld_field__descriptor =
+{
+  PROTOBUF_C__MESSAGE_DESCRIPTOR_MAGIC,
+  "outpost.v1.WithheldField",
+  "WithheldField",
+  "Outpost__V1__WithheldField",
+  "outpost.v1",
+  sizeof(Outpost__V1__WithheldField),
+  2,
+  outpost__v1__withheld_field__field_descriptors,
+  outpost__v1__withheld_field__field_indices_by_name,
+  1,  outpost__v1__withheld_field__number_ranges,
+  (ProtobufCMessageInit) outpost__v1__withheld_field__init,
   NULL,NULL,NULL    /* reserved[123] */
 };
 static const ProtobufCFieldDescriptor outpost__v1__push__field_descriptors[1] =

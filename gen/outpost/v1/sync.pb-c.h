@@ -23,6 +23,7 @@ typedef struct Outpost__V1__Hello Outpost__V1__Hello;
 typedef struct Outpost__V1__Settings Outpost__V1__Settings;
 typedef struct Outpost__V1__RegionTotal Outpost__V1__RegionTotal;
 typedef struct Outpost__V1__Welcome Outpost__V1__Welcome;
+typedef struct Outpost__V1__WithheldField Outpost__V1__WithheldField;
 typedef struct Outpost__V1__Push Outpost__V1__Push;
 typedef struct Outpost__V1__PushItem Outpost__V1__PushItem;
 typedef struct Outpost__V1__PushDone Outpost__V1__PushDone;
@@ -419,10 +420,56 @@ struct  Outpost__V1__Welcome
    * one with an acknowledged_version came before them.
    */
   protobuf_c_boolean resend_acknowledged;
+  /*
+   * Not 0: the least schema revision that this device may pull with. Below it every
+   * push is taken and answered, and after PushDone the call ends with
+   * FAILED_PRECONDITION: tell the nurse to upgrade the app.
+   */
+  uint32_t minimum_revision;
+  /*
+   * Not 0: an app with this schema revision is there for this device. Nothing is
+   * refused below it.
+   */
+  uint32_t recommended_revision;
+  /*
+   * Record types that are not given to this device, or not any more: their records
+   * are in no page and no digest. At CaughtUp drop what is held of them and not
+   * pending; not before, because a short answer is made on the copy that is held.
+   * Edits of them are taken. One that is no longer listed is sent whole, by
+   * ordinary pages.
+   */
+  size_t n_withheld_types;
+  uint32_t *withheld_types;
+  /*
+   * Fields that the app should not be shown. Their values travel all the same,
+   * because stamps cover the whole record: keep them as if they were unknown.
+   */
+  size_t n_withheld_fields;
+  Outpost__V1__WithheldField **withheld_fields;
 };
 #define OUTPOST__V1__WELCOME__INIT \
  { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__welcome__descriptor) \
-    , NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0 }
+    , NULL, 0,NULL, {0,NULL}, 0, 0, 0, 0, 0, 0, 0,NULL, 0,NULL }
+
+
+/*
+ * One field of one record type.
+ */
+struct  Outpost__V1__WithheldField
+{
+  ProtobufCMessage base;
+  /*
+   * The record type's number.
+   */
+  uint32_t type;
+  /*
+   * The field's number.
+   */
+  uint32_t field;
+};
+#define OUTPOST__V1__WITHHELD_FIELD__INIT \
+ { PROTOBUF_C_MESSAGE_INIT (&outpost__v1__withheld_field__descriptor) \
+    , 0, 0 }
 
 
 struct  Outpost__V1__Push
@@ -745,6 +792,25 @@ Outpost__V1__Welcome *
 void   outpost__v1__welcome__free_unpacked
                      (Outpost__V1__Welcome *message,
                       ProtobufCAllocator *allocator);
+/* Outpost__V1__WithheldField methods */
+void   outpost__v1__withheld_field__init
+                     (Outpost__V1__WithheldField         *message);
+size_t outpost__v1__withheld_field__get_packed_size
+                     (const Outpost__V1__WithheldField   *message);
+size_t outpost__v1__withheld_field__pack
+                     (const Outpost__V1__WithheldField   *message,
+                      uint8_t             *out);
+size_t outpost__v1__withheld_field__pack_to_buffer
+                     (const Outpost__V1__WithheldField   *message,
+                      ProtobufCBuffer     *buffer);
+Outpost__V1__WithheldField *
+       outpost__v1__withheld_field__unpack
+                     (ProtobufCAllocator  *allocator,
+                      size_t               len,
+                      const uint8_t       *data);
+void   outpost__v1__withheld_field__free_unpacked
+                     (Outpost__V1__WithheldField *message,
+                      ProtobufCAllocator *allocator);
 /* Outpost__V1__Push methods */
 void   outpost__v1__push__init
                      (Outpost__V1__Push         *message);
@@ -939,6 +1005,9 @@ typedef void (*Outpost__V1__RegionTotal_Closure)
 typedef void (*Outpost__V1__Welcome_Closure)
                  (const Outpost__V1__Welcome *message,
                   void *closure_data);
+typedef void (*Outpost__V1__WithheldField_Closure)
+                 (const Outpost__V1__WithheldField *message,
+                  void *closure_data);
 typedef void (*Outpost__V1__Push_Closure)
                  (const Outpost__V1__Push *message,
                   void *closure_data);
@@ -1004,6 +1073,7 @@ extern const ProtobufCMessageDescriptor outpost__v1__hello__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__settings__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__region_total__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__welcome__descriptor;
+extern const ProtobufCMessageDescriptor outpost__v1__withheld_field__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__push__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__push_item__descriptor;
 extern const ProtobufCMessageDescriptor outpost__v1__push_done__descriptor;

@@ -14,6 +14,7 @@ SELECT create_distributed_table(name, 'region_id', colocate_with => 'sync_region
 SELECT create_distributed_table('family', 'family_id', colocate_with => 'none')
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = 'family'::regclass);
 SELECT create_reference_table(name)
-    FROM (VALUES ('device'), ('device_region'), ('setting'), ('enrolment'), ('authority'), ('schema_migration'))
+    FROM (VALUES ('device'), ('device_region'), ('setting'), ('enrolment'), ('authority'), ('schema_migration'),
+        ('rollout'), ('rollout_switch'), ('rollout_device'))
         AS everywhere(name)
     WHERE NOT EXISTS (SELECT 1 FROM pg_dist_partition WHERE logicalrelid = name::regclass);

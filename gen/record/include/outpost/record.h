@@ -265,6 +265,10 @@ uint64_t record_digest_share(uint32_t type, const struct record_uuid *id, uint64
 
 /* ---- Validation --------------------------------------------------------- */
 
+/* One UTF-8 character from the front of at least one byte: its length, or 0 when the
+ * bytes are not UTF-8. Overlong forms, surrogates and what is above U+10FFFF are not. */
+size_t record_utf8_character(const uint8_t *bytes, size_t len, uint32_t *character_out);
+
 /* The numbers are those of outpost.v1.Reason. */
 enum record_problem {
     RECORD_PROBLEM_NONE = 0,

@@ -8,7 +8,7 @@
  *     else a restored server could take none of that work (R13, R14);
  *   - a deleted patient, while such work or records of it are here, for the same reason:
  *     a device holds no tombstones;
- *   - a record that the journal changes: its edits are made on that copy;
+ *   - a record that such work changes: its edits are made on that copy;
  *   - a record that was offered to a restored server, and taken, but is not this
  *     device's to hold: a second restore would lose it again (R22).
  *

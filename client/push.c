@@ -328,7 +328,7 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
     if (!found)
         return true;
     if (answer->status == ANSWER_RETRY)
-        return resend_again(store, n, &resent.key, answer);
+        return resend_again(store, n, &resent.key, resent.offered, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
     if (!store_run(store, remove) || !note_resent(answering, &resent.key) ||

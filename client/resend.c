@@ -81,20 +81,35 @@ bool resend_offer_lost(struct store *store, const struct record_key *key,
 
     if (!base_is_lost(answer))
         return true;
-    if (answer->reason == REASON_UNKNOWN_BASE && !resend_offer_what_is_left(store, key))
-        return false;
-    return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
+    return resend_offer_what_is_left(store, key) &&
+           (answer->reason != REASON_PARENT_MISSING || resend_offer_what_is_left(store, &root));
 }
 
-bool resend_again(struct store *store, int64_t n, const struct record_key *key,
+static bool run_for_entry(struct store *store, enum store_statement which, int64_t n)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, n);
+    return store_run(store, statement);
+}
+
+/* R14: the server has no place for it yet, so it is not held here either. */
+static bool wait_for_parent(struct store *store, int64_t n, const struct record_key *key)
+{
+    uint64_t dropped = 0;
+
+    return run_for_entry(store, STORE_RESEND_WAIT, n) && apply_unheld(store, key, &dropped);
+}
+
+bool resend_again(struct store *store, int64_t n, const struct record_key *key, bool offered,
                   const struct answer *answer)
 {
-    sqlite3_stmt *over = store_statement(store, STORE_RESEND_OVER);
-
-    if (over != NULL)
-        sqlite3_bind_int64(over, 1, n);
-    return (!base_is_lost(answer) || store_run(store, over)) &&
-           resend_offer_lost(store, key, answer);
+    if (base_is_lost(answer) && !run_for_entry(store, STORE_RESEND_OVER, n))
+        return false;
+    if (offered && answer->reason == REASON_PARENT_MISSING && !wait_for_parent(store, n, key))
+        return false;
+    return resend_offer_lost(store, key, answer);
 }
 
 /* The row is what it was; base and held are what the server has. */
@@ -149,12 +164,15 @@ bool resend_journal(struct store *store)
     return store_run(store, store_statement(store, STORE_RESEND_JOURNAL));
 }
 
-bool resend_any(struct store *store, bool *any_out)
+bool resend_mark(struct store *store, struct resend_mark *mark_out)
 {
-    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_ANY);
+    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_MARK);
     enum store_step step = store_step(store, statement);
 
-    *any_out = step == STORE_ROW;
+    if (step == STORE_ROW) {
+        mark_out->count = sqlite3_column_int64(statement, 0);
+        mark_out->last = sqlite3_column_int64(statement, 1);
+    }
     sqlite3_reset(statement);
-    return step != STORE_FAILED;
+    return step == STORE_ROW;
 }

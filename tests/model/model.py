@@ -50,8 +50,8 @@ class Server:
         cur = s.get(key); par = (fam, "patient", fam)
         if m.get("recovered"):
             if cur is not None and cur["v"] >= m["recovered"]["v"]: s.known[mid] = ("no_effect", None); return answer("no_effect")
-        elif cur is None and m["bv"] > 0: return {"id": mid, "st": "retry", "why": "unknown_base"}
         if typ != "patient" and s.get(par) is None: return {"id": mid, "st": "retry", "why": "parent_missing"}
+        if cur is None and m["bv"] > 0: return {"id": mid, "st": "retry", "why": "unknown_base"}
         if cur is None and typ == "patient" and m["f"].get("reg") is None: s.known[mid] = ("quarantined", "invalid"); s.quar[mid] = m; return answer("quarantined", "invalid")
         allowed = s.dev[devid]["held"]; regs = s.home.get(fam) or frozenset({REGION[m["f"]["reg"]]})
         was = {r for r in allowed if s.reg[r]["marks"].get(fam, (0, None))[1] == "left"}    # pending work survives that its family moves away
@@ -148,7 +148,7 @@ class Device:
     def answer(d, a, m):        # R7
         k = m["key"]; sl = d.seal.get(k)
         if a["st"] == "retry":                                                             # the server lost what this builds on: offer what is left of it here
-            for q in ([k] if a["why"] == "unknown_base" else []) + ([(k[0], "patient", k[0])] if a["why"] != "not_yours" else []):
+            for q in {"unknown_base": [k], "parent_missing": [k, (k[0], "patient", k[0])]}.get(a["why"], []):
                 if q in d.held or q in d.base and d.base[q]["img"] or q in d.kept: d.need.add(q)
             if sl is not None and sl["m"]["id"] == a["id"] and m["bv"] == 0 and k not in d.held and d.row[k]["dead"]:
                 del d.seal[k]; d.base.pop(k, None); d.row.pop(k); d.rej.pop(k, None)       # made and deleted here, and nobody has it: it would wait for its parent for ever

@@ -561,6 +561,36 @@ static void test_R14_child_of_a_patient_that_never_came_is_undone_with_it(void)
     tear_down();
 }
 
+/* A reading was pulled in an earlier page than its patient, and a restored server has
+ * neither: the offer waits and holds nothing up, until somebody gives the patient back. */
+static void test_R14_an_offer_without_its_parent_waits(void)
+{
+    struct record_key pressure = pressure_key(1, 0x11);
+
+    set_up();
+    server_pressure(server, 1, 0x11, 120, 80);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
+    mini_server_forget(server, &pressure);
+    app(&device, "UPDATE outpost_state SET cursor = x'', offer_due = 1");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 1);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_TRUE(device_sync(&device, server, whole));
+        CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 0);
+        CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
+        CU_ASSERT_FALSE(device.result.digest_mismatch);
+        expect_same(&device, server);
+    }
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
+    expect_same(&device, server);
+    tear_down();
+}
+
 /* A patient goes with its children, and the children go first. */
 static void test_R14_deletions_of_children_go_first(void)
 {
@@ -930,6 +960,7 @@ int main(void)
         SUITE_TEST(test_R5_made_and_deleted_is_nothing),
         SUITE_TEST(test_R14_deletion_that_meets_an_edit),
         SUITE_TEST(test_R14_child_of_a_patient_that_never_came_is_undone_with_it),
+        SUITE_TEST(test_R14_an_offer_without_its_parent_waits),
         SUITE_TEST(test_R14_deletions_of_children_go_first),
         SUITE_TEST(test_R6_tombstone_deletes_the_row),
         SUITE_TEST(test_R25_oversize_is_marked_and_blocks_nothing),

@@ -43,7 +43,8 @@ enum {
     X('F', DISKS, "no room and I/O errors")                           \
     X('T', CLOCKS, "clocks are wrong and jump")                       \
     X('U', UNKNOWN, "fields and types of newer apps, and older apps") \
-    X('A', MEMORY, "memory runs out, in a phone's core and in the server's")
+    X('A', MEMORY, "memory runs out, in a phone's core and in the server's") \
+    X('H', HALVES, "what one commit writes in two regions is seen in one first")
 
 enum sim_fault {
 #define X(letter, name, what) SIM_##name##_BIT,

@@ -227,6 +227,8 @@ static void stop_faults(struct sim *sim)
         if (!sim->disks[i].down)
             crash_disk_plan(&sim->disks[i], CRASH_NOTHING, 0);
     sim_recover(sim);
+    if (sim->server.splits && sim->server.store != NULL)
+        split_store_mend(sim->server.store);
     for (size_t i = 0; i < SIM_GHOSTS_MAX; i++)
         while (sim->ghosts[i] != NULL && sim->ghosts[i]->up.len > 0)
             sim_ghost(sim, sim->ghosts[i], 1);

@@ -32,8 +32,8 @@ struct server_end {
 bool server_end_init(struct server_end *end, const char *path, const int64_t *now_ms);
 void server_end_deinit(struct server_end *end);
 
-/* The process starts, on a split store or, NULL, on a whole one, and ends; streams must be gone before the latter, or are told
- * that the store is closed. */
+/* The process starts, on a split store or, NULL, on a whole one, and ends; streams must be gone
+ * before the latter, or are told that the store is closed. */
 bool server_end_start(struct server_end *end, const struct split_options *split);
 void server_end_stop(struct server_end *end);
 

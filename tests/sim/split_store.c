@@ -81,8 +81,8 @@ static size_t count_late(const struct split_store *self)
     return count;
 }
 
-/* Whoever needs the region's newest state has waited for it. */
-static void wait_for(struct split_store *self, const struct record_uuid *region_id)
+/* Whoever needs the region's newest state has waited for it: there is no view of it. */
+static struct view *wait_for(struct split_store *self, const struct record_uuid *region_id)
 {
     struct view *view = late_view(self, region_id);
 
@@ -90,6 +90,7 @@ static void wait_for(struct split_store *self, const struct record_uuid *region_
         show(view);
         self->counts.waited++;
     }
+    return NULL;
 }
 
 static void show_some(struct split_store *self)
@@ -163,9 +164,11 @@ static void split(struct split_store *self, bool good)
             wait_for(self, &view->region_id);
         else if (!view->late && good && !self->mended && view->written && late + 1 < written &&
                  chance(self, LATE_ONE_IN))
-            view->late = late++ < written;
+            view->late = true;
         if (!view->late)
             show(view);
+        else if (view->written)
+            late++;
     }
     self->counts.late += (unsigned)late;
 }
@@ -219,8 +222,8 @@ static bool lock(struct split_store *self, const struct record_uuid *region_id)
 
 static bool lock_family(struct split_store *self, const struct record_uuid *family)
 {
-    sqlite3_stmt *regions = sqlite_conn_statement(
-        &self->newest, "SELECT region_id FROM family WHERE family_id = ?1");
+    sqlite3_stmt *regions =
+        sqlite_conn_statement(&self->newest, "SELECT region_id FROM family WHERE family_id = ?1");
     bool good = regions != NULL;
 
     if (!good)
@@ -308,6 +311,8 @@ static void run_page(struct split_store *self, struct store_page *page)
     struct store_request *request = &page->request;
     struct view *view = late_view(self, &page->region_id);
 
+    if (view != NULL && view->head.last.seq < page->known_seq)
+        view = wait_for(self, &page->region_id);
     if (view == NULL)
         execute(self, &request, 1, false);
     else
@@ -328,6 +333,20 @@ static void run_heads(struct split_store *self, struct store_heads *heads)
     }
 }
 
+/* Whether all that the device was told in the region is seen there. */
+static bool shows_all(const struct view *view, const struct store_hello *hello,
+                      const struct store_hello *seen)
+{
+    bool all = true;
+
+    if (record_uuid_compare(&view->region_id, &hello->device.enrolment_region) == 0)
+        all = seen->receipt_known || !hello->receipt_known;
+    for (size_t i = 0; i < hello->place_count; i++)
+        if (record_uuid_compare(&view->region_id, &hello->places[i].region_id) == 0)
+            all = all && (seen->places[i].known || !hello->places[i].known);
+    return all;
+}
+
 /* What the late region shows of it. */
 static int look_again(struct split_store *self, struct view *view, const struct store_hello *asked,
                       struct store_hello *hello)
@@ -337,12 +356,9 @@ static int look_again(struct split_store *self, struct view *view, const struct 
 
     if (code != SQLITE_OK)
         return code;
-    if (record_uuid_compare(&view->region_id, &hello->device.enrolment_region) == 0)
-        hello->receipt_known = seen.receipt_known;
-    for (size_t i = 0; i < hello->place_count; i++)
-        if (record_uuid_compare(&view->region_id, &hello->places[i].region_id) == 0)
-            hello->places[i].known = seen.places[i].known;
-    for (size_t i = 0; i < hello->head_count && i < seen.head_count; i++)
+    if (!shows_all(view, hello, &seen))
+        view = wait_for(self, &view->region_id);
+    for (size_t i = 0; view != NULL && i < hello->head_count && i < seen.head_count; i++)
         if (record_uuid_compare(&view->region_id, &hello->heads[i].region_id) == 0)
             hello->heads[i] = seen.heads[i];
     return SQLITE_OK;
@@ -536,8 +552,7 @@ bool split_store_is_late(const struct store *base, const struct record_uuid *reg
     const struct split_store *self = (const struct split_store *)base;
 
     for (size_t i = 0; i < self->view_count; i++)
-        if (self->views[i].late &&
-            record_uuid_compare(&self->views[i].region_id, region_id) == 0) {
+        if (self->views[i].late && record_uuid_compare(&self->views[i].region_id, region_id) == 0) {
             *head_out = self->views[i].head.last.seq;
             return true;
         }

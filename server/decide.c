@@ -568,6 +568,17 @@ static bool answer(struct decision *decision, struct push_outcome outcome)
     return true;
 }
 
+static void keep_receipt(struct push_receipts *receipts, const uint8_t hash[AUDIT_HASH_LEN])
+{
+    size_t kept =
+        receipts->made_count < PUSH_RECEIPTS_MAX ? receipts->made_count : PUSH_RECEIPTS_MAX - 1;
+
+    memcpy(receipts->last, hash, AUDIT_HASH_LEN);
+    memmove(receipts->made[1], receipts->made[0], kept * AUDIT_HASH_LEN);
+    memcpy(receipts->made[0], hash, AUDIT_HASH_LEN);
+    receipts->made_count = kept + 1;
+}
+
 /* R8: a hash over the earlier receipt and the ids just answered for good. */
 static bool put_receipt(struct push_set *set, struct push_batch *batch, const struct rpc_bytes *ids,
                         size_t id_count)
@@ -580,8 +591,7 @@ static bool put_receipt(struct push_set *set, struct push_batch *batch, const st
         return false;
     if (id_count > 1) {
         record_hash(set->hasher, ids, id_count, hash);
-        memcpy(receipts->last, hash, AUDIT_HASH_LEN);
-        receipts->dirty = true;
+        keep_receipt(receipts, hash);
     }
     wire_put_bytes(&batch->result, RESULT_RECEIPT, rpc_bytes_view(receipts->last, AUDIT_HASH_LEN));
     return true;

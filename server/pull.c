@@ -115,6 +115,7 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
         .high_water = region->high_water.seq,
         .after = region->position,
         .after_seq = region->at.seq,
+        .known_seq = region->seen.seq,
         .rows_max = stream->hello.settings.pull_batch,
         .bytes_max = bytes_max,
     };

@@ -32,6 +32,8 @@ enum {
     PUSH_RESULT_BYTES_MAX = 3 * 1024 * 1024,
     /* Memory of one set: a transaction of the largest batches and its records. */
     PUSH_SET_BYTES_MAX = 512 * 1024 * 1024,
+    /* Receipts kept per device (R8). */
+    PUSH_RECEIPTS_MAX = 64,
 };
 
 /* The numbers of outpost.v1.AnswerStatus and outpost.v1.Reason; push.c checks. */
@@ -186,7 +188,10 @@ struct push_receipts {
     struct push_receipts_key key;
     bool loaded;
     uint8_t last[AUDIT_HASH_LEN]; /* zeros: none */
-    bool dirty;
+    /* Those made in this transaction, newest first: each goes out with an answer, which
+     * may be the last that the device gets. */
+    size_t made_count;
+    uint8_t made[PUSH_RECEIPTS_MAX][AUDIT_HASH_LEN];
     UT_hash_handle hh;
 };
 

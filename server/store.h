@@ -10,6 +10,13 @@
  * caller is ever blocked by a database, and a simulator can complete in any
  * order it likes.
  *
+ * A store may be spread over machines by region, and then show what one commit wrote in
+ * two regions in one of them first. Each region's part is whole and comes in its order;
+ * but nobody may be answered from less than he has been told already: a device would take
+ * it for lost (R22) or different (R24). So who asks says how far he knows a region, and an
+ * engine that sees less waits for what is under way, which holds the region's counter,
+ * before it answers: Hello by its places and receipt, pages by known_seq.
+ *
  * What is decided (merge, scope, answers) is decided by push.c, which an engine
  * calls inside its transaction, after the region counters are locked and the
  * records read (R10). An engine only reads, writes and commits.
@@ -42,8 +49,6 @@ enum {
     STORE_PAGE_ROWS_MAX = 5000,
     /* Bytes of one page's records: leaves room for the envelope in 4 MiB. */
     STORE_PAGE_BYTES_MAX = 3 * 1024 * 1024,
-    /* Receipts kept per device (R8). */
-    STORE_RECEIPTS_MAX = 64,
     /* Wrong secrets before an enrolment code is dead. */
     STORE_CODE_TRIES = 5,
     /* Rows of one administrative listing page. */
@@ -126,7 +131,8 @@ struct store_refusal {
     int64_t wipe_ordered_at_ms;
 };
 
-/* R18: what a stream must know before its first push is looked at. */
+/* R18: what a stream must know before its first push is looked at. Its places and its
+ * receipt are what the device was told. */
 struct store_hello {
     struct store_request request;
     /* in */
@@ -144,7 +150,7 @@ struct store_hello {
     bool device_known;
     struct standing standing;
     bool facility_known;
-    bool receipt_known; /* among the last STORE_RECEIPTS_MAX, or none presented */
+    bool receipt_known; /* among the last PUSH_RECEIPTS_MAX, or none presented */
     struct scope_device device;
     struct token_pair tokens;
     struct rollout_view view;
@@ -192,6 +198,7 @@ struct store_page {
     uint64_t high_water;         /* REST: the region's seq when the snapshot began */
     struct record_key after;     /* but for TAIL: strictly after this key; zeros: from the start */
     uint64_t after_seq;          /* TAIL */
+    uint64_t known_seq;          /* how far the caller knows the region */
     size_t rows_max;
     size_t bytes_max;
     /* out */

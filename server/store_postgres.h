@@ -44,6 +44,8 @@ struct postgres_group {
 bool postgres_run_is_write(enum store_kind kind);
 enum postgres_code postgres_run_group(struct postgres_conn *conn, const struct scope_roles *roles,
                                       struct record_hasher *hasher, struct postgres_group *group);
+/* What reads look into: nothing that is committed later is seen. */
+#define POSTGRES_BEGIN_SNAPSHOT "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct scope_roles *roles,
                                         struct record_hasher *hasher,
                                         struct store_request *request);
@@ -67,6 +69,13 @@ enum postgres_code postgres_locks_take(struct postgres_conn *conn, struct push_s
 enum postgres_code postgres_locks_make(struct postgres_conn *conn,
                                        const struct postgres_locks *locks,
                                        const struct postgres_lock_queries *queries);
+
+/* Waits until whatever is under way in the regions has ended: on a distributed PostgreSQL
+ * a transaction of several shards may be answered, and seen in one, while in another its
+ * part is prepared and holds the counter. In place of the read snapshot that the caller
+ * has begun it begins a new one. */
+enum postgres_code postgres_await_regions(struct postgres_conn *conn,
+                                          const struct postgres_locks *regions);
 
 /* store_postgres_load.c: the set of a push, under locks (R10). ABSENT: it must be
  * begun anew, with a new set, by the locks that are wider now. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The PostgreSQL engine's locks: the counters of regions (R10). They are taken in the
- * exchange that begins a transaction, before anything that a decision stands on is read.
+ * exchange that begins a transaction, before anything that a decision stands on is read;
+ * and by readers that see less than they have been told (store.h).
  */
 #include "store_postgres.h"
 
@@ -98,4 +99,18 @@ enum postgres_code postgres_locks_make(struct postgres_conn *conn,
     }
     postgres_array_deinit(&missing);
     return code;
+}
+
+enum postgres_code postgres_await_regions(struct postgres_conn *conn,
+                                          const struct postgres_locks *regions)
+{
+    postgres_send(conn, "COMMIT");
+    postgres_send(conn, "BEGIN");
+    for (size_t i = 0; i < regions->count; i++) {
+        postgres_query(conn, "SELECT last_seq FROM sync_region WHERE region_id = $1 FOR SHARE");
+        postgres_put_uuid(conn, &regions->regions[i]);
+        postgres_end_query(conn);
+    }
+    postgres_send(conn, "COMMIT");
+    return postgres_exec(conn, POSTGRES_BEGIN_SNAPSHOT);
 }

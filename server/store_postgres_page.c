@@ -227,8 +227,8 @@ static enum postgres_code read_tail(struct postgres_conn *conn, const PGresult *
     return code;
 }
 
-enum postgres_code postgres_read_page(struct postgres_conn *conn, const struct scope_roles *roles,
-                                      struct store_page *page)
+static enum postgres_code read_page(struct postgres_conn *conn, const struct scope_roles *roles,
+                                    struct store_page *page)
 {
     bool tail = page->part == STORE_TAIL;
     struct store_head head;
@@ -262,4 +262,18 @@ enum postgres_code postgres_read_page(struct postgres_conn *conn, const struct s
     postgres_take_head(postgres_result(conn, heads), &page->region_id, &head);
     page->head = head.last;
     return tail ? read_tail(conn, postgres_result(conn, markers), page) : POSTGRES_OK;
+}
+
+enum postgres_code postgres_read_page(struct postgres_conn *conn, const struct scope_roles *roles,
+                                      struct store_page *page)
+{
+    struct postgres_locks late = {.count = 0};
+    enum postgres_code code = read_page(conn, roles, page);
+
+    if (code != POSTGRES_OK || page->refusal.why != STANDING_ADMITTED ||
+        page->head.seq >= page->known_seq)
+        return code;
+    postgres_locks_add(&late, &page->region_id);
+    code = postgres_await_regions(conn, &late);
+    return code == POSTGRES_OK ? read_page(conn, roles, page) : code;
 }

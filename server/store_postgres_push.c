@@ -249,12 +249,13 @@ static void write_receipts(struct postgres_conn *conn, const struct push_set *se
 
     columns_init(&columns, types, sizeof types / sizeof types[0]);
     for (const struct push_receipts *r = set->receipts; r != NULL; r = r->hh.next) {
-        if (!r->dirty || !same(&r->key.region, region))
+        if (r->made_count == 0 || !same(&r->key.region, region))
             continue;
         postgres_array_add_uuid(&columns.list[0], &r->key.device);
-        postgres_array_add_bytes(&columns.list[1], rpc_bytes_view(r->last, AUDIT_HASH_LEN));
+        postgres_array_add_bytes(&columns.list[1],
+                                 rpc_bytes_view(r->made[0], r->made_count * AUDIT_HASH_LEN));
     }
-    _Static_assert(STORE_RECEIPTS_MAX * AUDIT_HASH_LEN == 1024, "as the statement has it");
+    _Static_assert(PUSH_RECEIPTS_MAX * AUDIT_HASH_LEN == 1024, "as the statement has it");
     columns_send(&columns, conn,
                  "INSERT INTO receipt(region_id, device_id, receipts) SELECT s.region_id, u.*"
                  " FROM sync_region s, unnest($2::uuid[], $3::bytea[]) u WHERE s.region_id = $1"

@@ -208,6 +208,31 @@ static enum postgres_code read_view(struct postgres_conn *conn, struct store_hel
     return code;
 }
 
+/* The regions where something is not found that the device was told. */
+static struct postgres_locks regions_in_doubt(const struct store_hello *hello)
+{
+    struct postgres_locks regions = {.count = 0};
+
+    if (!hello->receipt_known)
+        postgres_locks_add(&regions, &hello->device.enrolment_region);
+    for (size_t i = 0; i < hello->place_count; i++)
+        if (!hello->places[i].known)
+            postgres_locks_add(&regions, &hello->places[i].region_id);
+    return regions;
+}
+
+/* It is lost (R8, R22) only if it is not on its way either. */
+static enum postgres_code read_places_surely(struct postgres_conn *conn, struct store_hello *hello)
+{
+    enum postgres_code code = read_places(conn, hello);
+    struct postgres_locks doubt = regions_in_doubt(hello);
+
+    if (code != POSTGRES_OK || doubt.count == 0)
+        return code;
+    code = postgres_await_regions(conn, &doubt);
+    return code == POSTGRES_OK ? read_places(conn, hello) : code;
+}
+
 enum postgres_code postgres_read_hello(struct postgres_conn *conn, const struct scope_roles *roles,
                                        struct store_hello *hello)
 {
@@ -227,7 +252,7 @@ enum postgres_code postgres_read_hello(struct postgres_conn *conn, const struct 
     if (code == POSTGRES_ABSENT)
         return POSTGRES_OK;
     hello->facility_known = code == POSTGRES_OK;
-    return code == POSTGRES_OK ? read_places(conn, hello) : code;
+    return code == POSTGRES_OK ? read_places_surely(conn, hello) : code;
 }
 
 /* ---- Administration ------------------------------------------------------ */

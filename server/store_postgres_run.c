@@ -134,7 +134,7 @@ enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct
     if (request->kind == STORE_QUARANTINE_RETRY)
         return postgres_quarantine_retry(conn, roles, hasher,
                                          (struct store_quarantine_retry *)request);
-    postgres_send(conn, writes ? "BEGIN" : "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+    postgres_send(conn, writes ? "BEGIN" : POSTGRES_BEGIN_SNAPSHOT);
     enum postgres_code code =
         writes ? run_write(conn, roles, request) : run_read(conn, roles, request);
     return code == POSTGRES_OK ? postgres_exec(conn, "COMMIT") : code;

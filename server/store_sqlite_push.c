@@ -457,8 +457,8 @@ static int write_receipts(struct sqlite_conn *conn, const struct push_receipts *
         return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &receipts->key.region);
     sqlite_bind_uuid(statement, 2, &receipts->key.device);
-    sqlite_bind_bytes(statement, 3, receipts->last, AUDIT_HASH_LEN);
-    sqlite3_bind_int(statement, 4, STORE_RECEIPTS_MAX * AUDIT_HASH_LEN);
+    sqlite_bind_bytes(statement, 3, receipts->made, receipts->made_count * AUDIT_HASH_LEN);
+    sqlite3_bind_int(statement, 4, PUSH_RECEIPTS_MAX * AUDIT_HASH_LEN);
     return sqlite_conn_run(statement);
 }
 
@@ -489,7 +489,7 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set)
     for (struct push_conflict *c = set->conflicts; c != NULL && code == SQLITE_OK; c = c->next)
         code = write_conflict(conn, c);
     for (struct push_receipts *r = set->receipts; r != NULL && code == SQLITE_OK; r = r->hh.next)
-        if (r->dirty)
+        if (r->made_count > 0)
             code = write_receipts(conn, r);
     for (struct push_region *r = set->regions; r != NULL && code == SQLITE_OK; r = r->hh.next)
         if (r->dirty)

@@ -129,7 +129,7 @@ static void server_on_message(void *context, rpc_call *call, struct rpc_bytes me
     failing_memory_pause();
     ledger_request(link->ledger, &link->stream_ledger, message);
     if (link->server->watch.db != NULL && link->stream_ledger.count <= 1)
-        link->asked_at = watch_head(&link->server->watch, &link->region_id);
+        link->asked_at = server_end_head(link->server, &link->region_id);
     failing_memory_resume();
     stream_on_message(link->stream, message);
 }

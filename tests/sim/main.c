@@ -91,6 +91,7 @@ static int campaign(struct sim *sim, const struct command *command)
     char faults[32];
 
     faults_text(options.faults, faults);
+    sim->server.split = (struct split_counts){0};
     for (uint64_t i = 0; i < command->seeds; i++) {
         options.seed = command->first_seed + i;
         sim_draw_steps(&options, command->steps, steps);
@@ -110,6 +111,10 @@ static int campaign(struct sim *sim, const struct command *command)
            ", faults %s, %zu steps: %.1f seeds a second of one core\n",
            command->seeds, command->first_seed, faults, command->steps,
            (double)command->seeds / (seconds_now() - began));
+    if ((options.faults & 1u << SIM_HALVES_BIT) != 0)
+        printf("halves of commits that were seen later than the others: %u; somebody waited for %u,"
+               " and %u pushes did not\n",
+               sim->server.split.late, sim->server.split.waited, sim->server.split.busy);
     printf("sim: %" PRIu64 " bad of %" PRIu64 " seeds, %" PRIu64 " digest alarms: %s\n", bad,
            command->seeds, alarms, bad == 0 ? "ok" : "FAILED");
     return bad == 0 ? 0 : 1;

@@ -104,13 +104,15 @@ struct store_steps server_end_steps(struct server_end *end)
     return (struct store_steps){next_step, end};
 }
 
-bool server_end_start(struct server_end *end, bool create)
+bool server_end_start(struct server_end *end, const struct split_options *split)
 {
     struct store_options options = {.roles = end->service.roles};
     struct store_steps steps = server_end_steps(end);
     struct rpc_status status =
-        store_sqlite_open_stepped(end->path, create, &options, &steps, &end->store);
+        split != NULL ? split_store_open(end->path, &options, &steps, split, &end->store)
+                      : store_sqlite_open_stepped(end->path, false, &options, &steps, &end->store);
 
+    end->splits = split != NULL;
     snprintf(end->error, sizeof end->error, "%s", rpc_ok(&status) ? "" : status.message);
     end->service.store = end->store;
     if (rpc_ok(&status) && !watch_open(&end->watch, end->path))
@@ -121,8 +123,23 @@ bool server_end_start(struct server_end *end, bool create)
 void server_end_stop(struct server_end *end)
 {
     watch_close(&end->watch);
+    if (end->store != NULL && end->splits) {
+        struct split_counts counts = split_store_counts(end->store);
+        end->split.late += counts.late;
+        end->split.waited += counts.waited;
+        end->split.busy += counts.busy;
+    }
     store_close(end->store);
     end->store = end->service.store = NULL;
+}
+
+uint64_t server_end_head(struct server_end *end, const struct record_uuid *region_id)
+{
+    uint64_t head = 0;
+
+    if (end->splits && end->store != NULL && split_store_is_late(end->store, region_id, &head))
+        return head;
+    return watch_head(&end->watch, region_id);
 }
 
 bool server_end_step(struct server_end *end)

@@ -6,7 +6,7 @@
 #ifndef OUTPOST_TESTS_SIM_SERVER_END_H
 #define OUTPOST_TESTS_SIM_SERVER_END_H
 
-#include "store.h"
+#include "split_store.h"
 #include "stream.h"
 #include "watch.h"
 
@@ -23,6 +23,8 @@ struct server_end {
     int64_t clock_offset_ms;      /* how wrong the server's own is */
     uint64_t luck;                /* of the step under way */
     bool asked;                   /* by the store, for its next step */
+    bool splits;                  /* the store is a split one */
+    struct split_counts split;    /* of the stores that are closed */
     char error[RPC_STATUS_MESSAGE_LEN];
 };
 
@@ -30,13 +32,16 @@ struct server_end {
 bool server_end_init(struct server_end *end, const char *path, const int64_t *now_ms);
 void server_end_deinit(struct server_end *end);
 
-/* The process starts and ends; streams must be gone before the latter, or are told
- * that the store is closed. */
-bool server_end_start(struct server_end *end, bool create);
+/* The process starts, on a split store or, NULL, on a whole one, and ends; streams must be gone
+ * before the latter, or are told that the store is closed. */
+bool server_end_start(struct server_end *end, const struct split_options *split);
 void server_end_stop(struct server_end *end);
 
 /* How its store is stepped, for another store on the same luck. */
 struct store_steps server_end_steps(struct server_end *end);
+
+/* The newest seq of the region that its readers see. */
+uint64_t server_end_head(struct server_end *end, const struct record_uuid *region_id);
 
 /* One step of the store; false: nothing waits. */
 bool server_end_step(struct server_end *end);

@@ -329,7 +329,8 @@ void sim_begin(struct sim *sim, const struct sim_options *options)
     sim->now_ms = INT64_C(1700000000000);
     sim->records = 0;
     sim->quiet = false;
-    sim->alarms = sim->restores = sim->server.watch.leaks = 0;
+    sim->alarms = sim->restores = 0;
+    sim->server.watch = (struct watch){.leaks = 0};
     sim->server_percent = sim_chance(sim, 30) ? 8 : 33;
     sim->failure_count = 0;
     settings_init_default(settings);

@@ -30,20 +30,21 @@ enum {
 };
 
 /* X(letter, name, what) */
-#define SIM_FAULTS(X)                                                 \
-    X('C', CUTS, "cuts and killed apps")                              \
-    X('Z', LATE, "requests of dead streams arrive late")              \
-    X('K', COPIES, "copied and old phone files")                      \
-    X('R', RESTORES, "the server is put back to a backup")            \
-    X('L', LOST, "phones that never return after that")               \
-    X('M', MOVES, "families move between regions")                    \
-    X('S', SWITCHES, "phones change their facility")                  \
-    X('D', DELETES, "deletes and undeletes")                          \
-    X('P', POWER, "power is lost, on phones and on the server")       \
-    X('F', DISKS, "no room and I/O errors")                           \
-    X('T', CLOCKS, "clocks are wrong and jump")                       \
-    X('U', UNKNOWN, "fields and types of newer apps, and older apps") \
-    X('A', MEMORY, "memory runs out, in a phone's core and in the server's")
+#define SIM_FAULTS(X)                                                        \
+    X('C', CUTS, "cuts and killed apps")                                     \
+    X('Z', LATE, "requests of dead streams arrive late")                     \
+    X('K', COPIES, "copied and old phone files")                             \
+    X('R', RESTORES, "the server is put back to a backup")                   \
+    X('L', LOST, "phones that never return after that")                      \
+    X('M', MOVES, "families move between regions")                           \
+    X('S', SWITCHES, "phones change their facility")                         \
+    X('D', DELETES, "deletes and undeletes")                                 \
+    X('P', POWER, "power is lost, on phones and on the server")              \
+    X('F', DISKS, "no room and I/O errors")                                  \
+    X('T', CLOCKS, "clocks are wrong and jump")                              \
+    X('U', UNKNOWN, "fields and types of newer apps, and older apps")        \
+    X('A', MEMORY, "memory runs out, in a phone's core and in the server's") \
+    X('H', HALVES, "what one commit writes in two regions is seen in one first")
 
 enum sim_fault {
 #define X(letter, name, what) SIM_##name##_BIT,

@@ -229,6 +229,8 @@ static void stop_faults(struct sim *sim)
         if (!sim->disks[i].down)
             crash_disk_plan(&sim->disks[i], CRASH_NOTHING, 0);
     sim_recover(sim);
+    if (sim->server.splits && sim->server.store != NULL)
+        split_store_mend(sim->server.store);
     for (size_t i = 0; i < SIM_GHOSTS_MAX; i++)
         while (sim->ghosts[i] != NULL && sim->ghosts[i]->up.len > 0)
             sim_ghost(sim, sim->ghosts[i], 1);
@@ -301,6 +303,12 @@ void sim_finish(struct sim *sim)
     if (sim->server.watch.leaks > 0)
         sim_fail(sim, "%u records were sent to a device out of their region",
                  sim->server.watch.leaks);
+    if (sim->restores == 0 && sim->server.watch.resets > 0)
+        sim_fail(sim, "%u times a device was told that the server had lost a region's history",
+                 sim->server.watch.resets);
+    if (sim->restores == 0 && !sim_has(sim, SIM_COPIES_BIT) && sim->server.watch.resends > 0)
+        sim_fail(sim, "%u times a device was told that the server had lost what it had accepted",
+                 sim->server.watch.resends);
     check_world(sim);
     if (sim->ledger.overflow != NULL)
         sim_fail(sim, "the ledger is full of %s: make the world smaller", sim->ledger.overflow);

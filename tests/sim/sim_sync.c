@@ -196,9 +196,19 @@ void sim_server_stop(struct sim *sim)
             ended(sim, &sim->phones[i]);
 }
 
+static uint64_t draw_below(void *context, uint64_t limit)
+{
+    return crash_random_below(&((struct sim *)context)->server.luck, limit);
+}
+
 void sim_server_start(struct sim *sim)
 {
-    if (!server_end_start(&sim->server, false) &&
+    struct split_options split = {.region_count = 1, .below = draw_below, .context = sim};
+
+    for (unsigned n = 0; n < SIM_REGIONS; n++) /* behind the global one */
+        split.regions[split.region_count++] = sim_region(n);
+    if (!server_end_start(&sim->server,
+                          sim_has(sim, SIM_HALVES_BIT) && !sim->quiet ? &split : NULL) &&
         sim->disks[SIM_SERVER_DISK].fault == CRASH_NOTHING)
         sim_fail(sim, "the server does not open: %s", sim->server.error);
 }

@@ -4,8 +4,12 @@
 #include "peek.h"
 
 enum {
+    RESPONSE_WELCOME = 1,
     RESPONSE_PUSH_RESULT = 2,
     RESPONSE_PULL = 3,
+    WELCOME_REGIONS = 2,
+    WELCOME_RESEND_ACKNOWLEDGED = 7,
+    TOTAL_RESET = 4,
     RESULT_ANSWERS = 1,
     ANSWER_RECORD = 4,
     PULL_RECORDS = 1,
@@ -14,7 +18,8 @@ enum {
 
 bool watch_open(struct watch *watch, const char *path)
 {
-    *watch = (struct watch){.leaks = watch->leaks};
+    *watch =
+        (struct watch){.leaks = watch->leaks, .resets = watch->resets, .resends = watch->resends};
     return sqlite3_open(path, &watch->db) == SQLITE_OK &&
            sqlite3_prepare_v2(watch->db, "SELECT last_seq FROM sync_region WHERE region_id = ?1",
                               -1, &watch->head, NULL) == SQLITE_OK &&
@@ -30,7 +35,8 @@ void watch_close(struct watch *watch)
     sqlite3_finalize(watch->head);
     sqlite3_finalize(watch->leak);
     sqlite3_close(watch->db);
-    *watch = (struct watch){.leaks = watch->leaks};
+    *watch =
+        (struct watch){.leaks = watch->leaks, .resets = watch->resets, .resends = watch->resends};
 }
 
 uint64_t watch_head(struct watch *watch, const struct record_uuid *region_id)
@@ -60,10 +66,29 @@ static void look(struct watch *watch, const struct record_uuid *region_id, uint6
     sqlite3_reset(watch->leak);
 }
 
+static void look_at_welcome(struct watch *watch, const struct peek_field *welcome)
+{
+    struct peek peek = peek_over(welcome->data, welcome->len);
+    struct peek_field field, reset;
+    bool resets = false;
+
+    while (peek_next(&peek, &field)) {
+        if (field.number == WELCOME_REGIONS)
+            resets =
+                resets || (peek_find(field.data, field.len, TOTAL_RESET, &reset) && reset.value);
+        else if (field.number == WELCOME_RESEND_ACKNOWLEDGED)
+            watch->resends += field.value != 0;
+    }
+    watch->resets += resets;
+}
+
 void watch_response(struct watch *watch, const struct record_uuid *region_id, uint64_t asked_at,
                     struct rpc_bytes message)
 {
     struct peek_field inner, field, record;
+
+    if (peek_find(message.data, message.len, RESPONSE_WELCOME, &inner))
+        look_at_welcome(watch, &inner);
     bool answers = peek_find(message.data, message.len, RESPONSE_PUSH_RESULT, &inner);
 
     if (watch->db == NULL ||

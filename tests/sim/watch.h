@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What leaves the server, looked at on its way (I7): a record goes to a device only
- * if its family is in the device's region, or left it after the device had asked.
+ * What leaves the server, looked at on its way: a record goes to a device only if its
+ * family is in the device's region, or left it after the device had asked (I7); and how
+ * often the server says that it has lost something (R8, R22).
  */
 #ifndef OUTPOST_TESTS_SIM_WATCH_H
 #define OUTPOST_TESTS_SIM_WATCH_H
@@ -15,6 +16,7 @@ struct watch {
     sqlite3 *db; /* NULL: the server is down */
     sqlite3_stmt *head, *leak;
     unsigned leaks;
+    unsigned resets, resends; /* Welcomes that say so */
 };
 
 bool watch_open(struct watch *watch, const char *path);

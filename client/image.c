@@ -164,6 +164,26 @@ bool image_read_columns(struct image *image, sqlite3_stmt *statement,
     return true;
 }
 
+/* Whether a look at the type's base images can be left out, because there are none. */
+static bool no_bases(struct store *store, struct store_table *table)
+{
+    if (!store->in_transaction && !store->in_read)
+        return false;
+    if (table->bases == STORE_NOT_LOOKED) {
+        sqlite3_stmt *any = schema_statement(store, table, BASE_ANY);
+        enum store_step step = store_step(store, any);
+        if (step != STORE_FAILED)
+            table->bases = step == STORE_ROW ? STORE_SOME : STORE_NONE;
+        sqlite3_reset(any);
+    }
+    return table->bases == STORE_NONE;
+}
+
+static bool reads_base(enum table_statement which)
+{
+    return which == BASE_GET || which == BASE_HEAD || which == BASE_DELETE;
+}
+
 static bool read_one(struct store *store, const struct record_key *key, struct image *image,
                      enum table_statement which)
 {
@@ -174,6 +194,8 @@ static bool read_one(struct store *store, const struct record_key *key, struct i
     image_clear(image);
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     step = store_step(store, statement);
@@ -336,6 +358,8 @@ static bool run_by_key(struct store *store, const struct record_key *key,
 
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     sqlite3_stmt *statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     return store_run(store, statement);
@@ -353,6 +377,8 @@ static bool read_head(struct store *store, const struct record_key *key, enum ta
     *stamp_out = 0;
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     step = store_step(store, statement);
@@ -410,10 +436,14 @@ bool image_write_base(struct store *store, const struct record_key *key, const s
 static bool read_copy(struct store *store, const struct record_key *key, struct image *image,
                       enum store_statement which, bool *found_out)
 {
-    sqlite3_stmt *statement = store_statement(store, which);
+    sqlite3_stmt *statement;
     enum store_step step;
 
     image_clear(image);
+    *found_out = false;
+    if (store_known_empty(store, which))
+        return store_ok(store);
+    statement = store_statement(store, which);
     store_bind_key(statement, key);
     step = store_step(store, statement);
     *found_out = step == STORE_ROW;
@@ -491,7 +521,7 @@ bool image_pending(struct store *store, const struct record_key *key, bool *pend
 
     *pending_out = false;
     *generation_out = 0;
-    if (store->in_transaction && !store->pending_any)
+    if (store_known_empty(store, STORE_PENDING_GET))
         return store_ok(store);
     statement = store_statement(store, STORE_PENDING_GET);
     store_bind_key(statement, key);
@@ -520,41 +550,56 @@ bool image_read_held(struct store *store, const struct record_key *key, struct i
     return found || image_read_base(store, key, image);
 }
 
-static bool unknown_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+bool image_read_held_over(struct store *store, const struct record_key *key,
+                          const struct image *base, struct image *image)
 {
-    struct image held;
-    bool good;
+    bool found;
 
-    image_init(&held);
-    good = image_read_unknown(store, key, &held);
-    *stamp_out = good && held.present ? held.stamp : 0;
-    image_deinit(&held);
-    return good;
+    return read_copy(store, key, image, STORE_HELD_GET, &found) &&
+           (found || image_copy(image, base) || store_fail(store, OUTPOST_IO, "no memory"));
+}
+
+/* Of a copy that is kept as bytes. */
+static bool read_copy_stamp(struct store *store, const struct record_key *key,
+                            enum store_statement which, bool *found_out, uint64_t *stamp_out)
+{
+    sqlite3_stmt *statement;
+    enum store_step step;
+
+    *found_out = false;
+    *stamp_out = 0;
+    if (store_known_empty(store, which))
+        return store_ok(store);
+    statement = store_statement(store, which);
+    store_bind_key(statement, key);
+    step = store_step(store, statement);
+    *found_out = step == STORE_ROW;
+    if (*found_out) {
+        *stamp_out = (uint64_t)sqlite3_column_int64(statement, 2);
+        sqlite3_reset(statement);
+    }
+    return step != STORE_FAILED;
+}
+
+bool image_sealed_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+{
+    bool found;
+
+    return read_copy_stamp(store, key, STORE_HELD_GET, &found, stamp_out) &&
+           (found || read_head(store, key, BASE_HEAD, &found, stamp_out));
 }
 
 bool image_held_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
 {
-    sqlite3_stmt *statement;
     bool pending, found;
     int64_t generation;
-    enum store_step step;
 
     *stamp_out = 0;
+    /* What is offered of a type that this version does not know is held, too (R22). */
     if (store_table(store, key->type) == NULL)
-        return unknown_stamp(store, key, stamp_out);
+        return read_copy_stamp(store, key, STORE_UNKNOWN_GET, &found, stamp_out);
     if (!image_pending(store, key, &pending, &generation))
         return false;
-    bool unknown = store_table(store, key->type) == NULL;
-    if (!pending && !unknown)
-        return read_head(store, key, TABLE_HEAD, &found, stamp_out);
-    /* What is offered of a type that this version does not know is held, too (R22). */
-    statement = store_statement(store, unknown ? STORE_UNKNOWN_GET : STORE_HELD_GET);
-    store_bind_key(statement, key);
-    step = store_step(store, statement);
-    if (step == STORE_ROW) {
-        *stamp_out = (uint64_t)sqlite3_column_int64(statement, 2);
-        sqlite3_reset(statement);
-        return true;
-    }
-    return step == STORE_DONE && (unknown || read_head(store, key, BASE_HEAD, &found, stamp_out));
+    return pending ? image_sealed_stamp(store, key, stamp_out)
+                   : read_head(store, key, TABLE_HEAD, &found, stamp_out);
 }

@@ -48,9 +48,15 @@ STORE_MUST_USE bool image_read_base(struct store *store, const struct record_key
 /* The server's copy, wherever it lies. */
 STORE_MUST_USE bool image_read_held(struct store *store, const struct record_key *key,
                                     struct image *image);
+/* The same of a pending record whose base has been read. */
+STORE_MUST_USE bool image_read_held_over(struct store *store, const struct record_key *key,
+                                         const struct image *base, struct image *image);
 /* Its stamp alone; 0: none is held. */
 STORE_MUST_USE bool image_held_stamp(struct store *store, const struct record_key *key,
                                      uint64_t *stamp_out);
+/* The same of a record that is sealed, and so pending. */
+STORE_MUST_USE bool image_sealed_stamp(struct store *store, const struct record_key *key,
+                                       uint64_t *stamp_out);
 STORE_MUST_USE bool image_read_unknown(struct store *store, const struct record_key *key,
                                        struct image *image);
 

@@ -78,15 +78,6 @@ static bool put_problem(struct sealing *sealing, const struct record_key *key,
     return store_run(sealing->store, statement);
 }
 
-static bool delete_mark(struct store *store, const struct record_key *key,
-                        enum store_statement which)
-{
-    sqlite3_stmt *statement = store_statement(store, which);
-
-    store_bind_key(statement, key);
-    return store_run(store, statement);
-}
-
 static bool check(struct sealing *sealing, const struct record_type *type,
                   const struct record_key *key)
 {
@@ -97,7 +88,7 @@ static bool check(struct sealing *sealing, const struct record_type *type,
         record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
         verdict = record_validate(type, &body, sealing->options->now_ms);
     if (verdict.problem == RECORD_PROBLEM_NONE)
-        return delete_mark(sealing->store, key, STORE_WARNING_DELETE);
+        return store_delete_mark(sealing->store, STORE_WARNING_DELETE, key);
     return put_problem(sealing, key, verdict, STORE_WARNING_PUT, 0);
 }
 
@@ -252,7 +243,7 @@ static bool put_sealed(struct sealing *sealing, const struct record_type *type,
     store_bind_bytes(statement, 8, rpc_buffer_view(&sealing->row.body));
     sqlite3_bind_int64(statement, 9, generation);
     return store_run(store, statement) && check(sealing, type, &mutation->key) &&
-           delete_mark(store, &mutation->key, STORE_REJECTED_DELETE);
+           store_delete_mark(store, STORE_REJECTED_DELETE, &mutation->key);
 }
 
 static bool seal_images(struct sealing *sealing, const struct record_type *type,
@@ -288,7 +279,7 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
 
     if (!image_read_row(store, key, &sealing->row) ||
         !image_read_base(store, key, &sealing->base) ||
-        !image_read_held(store, key, &sealing->held))
+        !image_read_held_over(store, key, &sealing->base, &sealing->held))
         return false;
     if (sealing->row.oversize || sealing->base.oversize)
         return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);

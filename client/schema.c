@@ -385,6 +385,11 @@ static void put_statement(struct draft *draft, enum table_statement which)
         put_from(draft);
         put(draft, " WHERE length(outpost_unknown) > 0");
         break;
+    case BASE_ANY:
+        put(draft, "SELECT 1");
+        put_from(draft);
+        put(draft, " LIMIT 1");
+        break;
     case TABLE_UNCONFIRMED:
         put_unconfirmed(draft, "outpost_pending");
         break;
@@ -417,15 +422,16 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
                  record_root_type(store->schema)->table);
         rpc_buffer_init(&draft.text, STORE_SQL_BYTES_MAX);
         put_statement(&draft, which);
-        bool prepared =
-            !draft.text.failed && sqlite3_prepare_v2(store->db, (const char *)draft.text.data,
-                                                     (int)draft.text.len, slot, NULL) == SQLITE_OK;
+        bool prepared = !draft.text.failed && store_prepare(store, (const char *)draft.text.data,
+                                                            (int)draft.text.len, slot);
         rpc_buffer_deinit(&draft.text);
         if (!prepared) {
             store_fail_sqlite(store, "preparing a statement on a record table");
             return NULL;
         }
     }
+    if (which == BASE_INSERT)
+        table->bases = STORE_SOME;
     sqlite3_reset(*slot);
     return *slot;
 }

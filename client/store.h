@@ -36,8 +36,10 @@
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
                       " EXISTS (SELECT 1 FROM outpost_left),"                                     \
-                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin"             \
-                      " FROM outpost_state")                                                      \
+                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin,"            \
+                      " EXISTS (SELECT 1 FROM outpost_held),"                                     \
+                      " EXISTS (SELECT 1 FROM outpost_rejected),"                                 \
+                      " EXISTS (SELECT 1 FROM outpost_warning) FROM outpost_state")               \
     X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CHECK_GET, "SELECT check_at_ms FROM outpost_state")                                   \
@@ -115,6 +117,15 @@
     X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
                    " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
                    " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+    X(JOURNAL_ADD, "INSERT OR REPLACE INTO outpost_journal (type, family_id, id, n, mutation,"    \
+                   " mutation_id, answered_at_ms, version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7,"   \
+                   " ?8)")                                                                        \
+    X(OUTBOX_UNEDITED, "SELECT o.n, o.type, o.family_id, o.id, o.mutation, o.mutation_id,"        \
+                       " o.sealed_body FROM outpost_outbox o CROSS JOIN outpost_pending p"        \
+                       " ON p.type = o.type AND p.family_id = o.family_id AND p.id = o.id"        \
+                       " AND p.generation = o.generation"                                         \
+                       " WHERE o.n BETWEEN ?1 AND ?2 AND o.deletes = 0 ORDER BY o.n")             \
+    X(OUTBOX_DELETE_RUN, "DELETE FROM outpost_outbox WHERE n BETWEEN ?1 AND ?2")                  \
     X(RESEND_PUT, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank, mutation,"    \
                   " mutation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                \
     X(RESEND_JOURNAL, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank,"          \
@@ -242,13 +253,18 @@ enum table_statement {
     BASE_DELETE,
     BASE_ALL,
     BASE_UNKNOWN,
+    BASE_ANY,         /* whether there is any */
     BASE_UNCONFIRMED, /* notes the keys of base images that are the held copies */
     TABLE_STATEMENT_COUNT
 };
 
+/* What a transaction knows of a table that is empty most of the time. */
+enum store_presence { STORE_NOT_LOOKED, STORE_NONE, STORE_SOME };
+
 struct store_table {
     const struct record_type *type;
     sqlite3_stmt *statements[TABLE_STATEMENT_COUNT];
+    enum store_presence bases; /* of this type; while a transaction is open */
     /* The next record of this type that comes is probably new here. A guess: see
      * apply.c. */
     bool fresh;
@@ -302,7 +318,7 @@ struct store {
     /* Of the database, while a transaction is open. */
     struct store_sum sums[CLASS_COUNT];
     bool sums_changed;
-    bool pending_any, left_any, unconfirmed_any;
+    bool pending_any, left_any, unconfirmed_any, held_any, rejected_any, warning_any;
     /* R22: a region was reset; what the server lacks is offered before anything
      * is dropped. */
     bool offer_due;
@@ -353,6 +369,15 @@ STORE_MUST_USE bool store_execute(struct store *store, const char *sql);
 /* A statement ready to be bound, prepared at its first use. NULL: failed. */
 sqlite3_stmt *store_statement(struct store *store, enum store_statement which);
 struct store_table *store_table(struct store *store, uint32_t type);
+/* Prepares a text that stays for as long as the connection. */
+STORE_MUST_USE bool store_prepare(struct store *store, const char *sql, int len,
+                                  sqlite3_stmt **statement_out);
+/* The table of marks that this statement is about is empty, and stays so until the
+ * transaction writes to it: then there is nothing to find. Outside of one nothing is known. */
+bool store_known_empty(const struct store *store, enum store_statement which);
+/* Runs the DELETE of a key's mark. */
+STORE_MUST_USE bool store_delete_mark(struct store *store, enum store_statement which,
+                                      const struct record_key *key);
 
 enum store_step { STORE_ROW, STORE_DONE, STORE_FAILED };
 STORE_MUST_USE enum store_step store_step(struct store *store, sqlite3_stmt *statement);

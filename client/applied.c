@@ -5,43 +5,30 @@
 #include "schema.h"
 
 /* The columns of OUTBOX_UNEDITED. */
-enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION, COLUMN_NAME, COLUMN_BODY };
+enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION };
 
 /* The server's version of a record that it did not have. */
 enum { FIRST_VERSION = 1 };
 
-/* Not new: it has a base, or a held copy. */
-static bool is_new(struct store *store, const struct record_key *key, struct rpc_bytes bytes,
-                   bool *new_out)
+/* What is settled by one call. */
+struct settled {
+    struct record_key keys[STORE_KEYS_MAX]; /* ascending, of one type */
+    size_t count;
+};
+
+/* New: it has no base, and no held copy. */
+static bool is_new(struct store *store, const struct record_key *key,
+                   const struct record_mutation *mutation, bool *new_out)
 {
-    struct record_mutation mutation;
-    uint64_t stamp;
+    uint64_t stamp = 0;
 
     *new_out = false;
-    if (!record_mutation_parse(bytes, &mutation))
-        return store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
-    if (mutation.base_version != 0)
+    if (mutation->base_version != 0)
         return true;
     if (!image_sealed_stamp(store, key, &stamp))
         return false;
     *new_out = stamp == 0;
     return true;
-}
-
-static bool to_journal(struct store *store, const struct record_key *key, sqlite3_stmt *entry,
-                       int64_t now_ms)
-{
-    sqlite3_stmt *add = store_statement(store, STORE_JOURNAL_ADD);
-
-    if (add == NULL)
-        return false;
-    store_bind_key(add, key);
-    sqlite3_bind_int64(add, 4, sqlite3_column_int64(entry, COLUMN_N));
-    store_bind_bytes(add, 5, store_column_bytes(entry, COLUMN_MUTATION));
-    store_bind_bytes(add, 6, store_column_bytes(entry, COLUMN_NAME));
-    sqlite3_bind_int64(add, 7, now_ms);
-    sqlite3_bind_int64(add, 8, FIRST_VERSION);
-    return store_run(store, add);
 }
 
 /* settled_out: false: the row is not there, as it should be. */
@@ -65,45 +52,34 @@ static bool settle_row(struct store *store, const struct record_key *key, struct
     return true;
 }
 
-static bool take_one(struct store *store, const struct record_key *key, sqlite3_stmt *entry,
-                     int64_t now_ms, bool *taken_out)
+static bool take_one(struct store *store, const struct record_key *key, struct rpc_bytes bytes,
+                     bool *taken_out)
 {
-    bool new, settled = false;
+    struct record_mutation mutation;
+    bool new;
 
     *taken_out = false;
-    if (!is_new(store, key, store_column_bytes(entry, COLUMN_MUTATION), &new))
-        return false;
-    if (new && !settle_row(store, key, store_column_bytes(entry, COLUMN_BODY), &settled))
-        return false;
-    *taken_out = settled;
-    return !settled || (to_journal(store, key, entry, now_ms) && apply_confirm(store, key) &&
-                        apply_family_present(store, &key->family));
+    if (!record_mutation_parse(bytes, &mutation))
+        return store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
+    return is_new(store, key, &mutation, &new) &&
+           (!new || settle_row(store, key, mutation.body, taken_out)) &&
+           (!*taken_out ||
+            (apply_confirm(store, key) && apply_family_present(store, &key->family)));
 }
 
-static bool leave_outbox(struct store *store, int64_t first, const struct record_key *keys,
-                         size_t count)
+static bool follows(const struct settled *settled, const struct record_key *key)
 {
-    static const enum store_statement marks[] = {STORE_PENDING_DELETE, STORE_REJECTED_DELETE,
-                                                 STORE_WARNING_DELETE, STORE_HELD_DELETE};
-    sqlite3_stmt *run;
+    const struct record_key *before;
 
-    for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < sizeof marks / sizeof marks[0]; j++)
-            if (!store_delete_mark(store, marks[j], &keys[i]))
-                return false;
-    run = store_statement(store, STORE_OUTBOX_DELETE_RUN);
-    if (run == NULL)
-        return false;
-    sqlite3_bind_int64(run, 1, first);
-    sqlite3_bind_int64(run, 2, first + (int64_t)count - 1);
-    return store_run(store, run);
+    if (settled->count == 0)
+        return true;
+    before = &settled->keys[settled->count - 1];
+    return before->type == key->type && record_key_compare(before, key) < 0;
 }
 
-bool applied_take(struct store *store, const struct applied_run *run, int64_t now_ms,
-                  size_t *taken_out)
+static bool take_front(struct store *store, const struct applied_run *run, struct settled *settled)
 {
-    struct record_key keys[STORE_KEYS_MAX];
-    size_t most = run->count < STORE_KEYS_MAX ? run->count : STORE_KEYS_MAX, count = 0;
+    size_t most = run->count < STORE_KEYS_MAX ? run->count : STORE_KEYS_MAX;
     sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_UNEDITED);
     bool good = entry != NULL, taken = true;
 
@@ -111,18 +87,92 @@ bool applied_take(struct store *store, const struct applied_run *run, int64_t no
         sqlite3_bind_int64(entry, 1, run->first);
         sqlite3_bind_int64(entry, 2, run->first + (int64_t)most - 1);
     }
-    while (good && count < most && store_step(store, entry) == STORE_ROW &&
-           sqlite3_column_int64(entry, COLUMN_N) == run->first + (int64_t)count) {
-        keys[count] =
-            (struct record_key){.type = (uint32_t)sqlite3_column_int64(entry, COLUMN_TYPE),
-                                .family = store_column_uuid(entry, COLUMN_FAMILY),
-                                .id = store_column_uuid(entry, COLUMN_ID)};
-        good = take_one(store, &keys[count], entry, now_ms, &taken);
-        if (!taken)
+    while (good && taken && settled->count < most && store_step(store, entry) == STORE_ROW) {
+        struct record_key key = {.type = (uint32_t)sqlite3_column_int64(entry, COLUMN_TYPE),
+                                 .family = store_column_uuid(entry, COLUMN_FAMILY),
+                                 .id = store_column_uuid(entry, COLUMN_ID)};
+        int64_t n = sqlite3_column_int64(entry, COLUMN_N);
+        if (n != run->first + (int64_t)settled->count || !follows(settled, &key))
             break;
-        count++;
+        good = take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), &taken);
+        if (taken)
+            settled->keys[settled->count++] = key;
     }
     sqlite3_reset(entry);
-    *taken_out = count;
-    return good && store_ok(store) && (count == 0 || leave_outbox(store, run->first, keys, count));
+    return good && store_ok(store);
+}
+
+static sqlite3_stmt *over_keys(struct store *store, enum store_statement which,
+                               const struct settled *settled)
+{
+    const struct record_key *first = &settled->keys[0], *last = &settled->keys[settled->count - 1];
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (statement == NULL)
+        return NULL;
+    sqlite3_bind_int64(statement, 1, first->type);
+    store_bind_uuid(statement, 2, &first->family);
+    store_bind_uuid(statement, 3, &last->family);
+    store_bind_uuid(statement, 4, &first->id);
+    store_bind_uuid(statement, 5, &last->id);
+    return statement;
+}
+
+/* Other records may be pending between them. */
+static bool delete_pending(struct store *store, const struct settled *settled)
+{
+    sqlite3_stmt *counted = over_keys(store, STORE_PENDING_COUNT_RUN, settled);
+    bool alone = store_step(store, counted) == STORE_ROW &&
+                 sqlite3_column_int64(counted, 0) == (int64_t)settled->count;
+
+    sqlite3_reset(counted);
+    if (alone)
+        return store_run(store, over_keys(store, STORE_PENDING_DELETE_RUN, settled));
+    for (size_t i = 0; i < settled->count; i++)
+        if (!store_delete_mark(store, STORE_PENDING_DELETE, &settled->keys[i]))
+            return false;
+    return store_ok(store);
+}
+
+static bool delete_marks(struct store *store, const struct settled *settled)
+{
+    static const enum store_statement marks[] = {STORE_REJECTED_DELETE, STORE_WARNING_DELETE,
+                                                 STORE_HELD_DELETE};
+
+    for (size_t j = 0; j < sizeof marks / sizeof marks[0]; j++)
+        for (size_t i = 0; i < settled->count && !store_known_empty(store, marks[j]); i++)
+            if (!store_delete_mark(store, marks[j], &settled->keys[i]))
+                return false;
+    return delete_pending(store, settled);
+}
+
+static bool to_journal(struct store *store, int64_t first, int64_t last, int64_t now_ms)
+{
+    sqlite3_stmt *put = store_statement(store, STORE_JOURNAL_PUT);
+    sqlite3_stmt *remove = store_statement(store, STORE_OUTBOX_DELETE_RUN);
+
+    if (put == NULL || remove == NULL)
+        return false;
+    sqlite3_bind_int64(put, 1, first);
+    sqlite3_bind_int64(put, 2, last);
+    sqlite3_bind_int64(put, 3, now_ms);
+    sqlite3_bind_int64(put, 4, FIRST_VERSION);
+    sqlite3_bind_int64(remove, 1, first);
+    sqlite3_bind_int64(remove, 2, last);
+    return store_run(store, put) && store_run(store, remove);
+}
+
+bool applied_take(struct store *store, const struct applied_run *run, int64_t now_ms,
+                  size_t *taken_out)
+{
+    struct settled settled;
+    int64_t last;
+
+    settled.count = 0;
+    if (!take_front(store, run, &settled))
+        return false;
+    *taken_out = settled.count;
+    last = run->first + (int64_t)settled.count - 1;
+    return settled.count == 0 ||
+           (delete_marks(store, &settled) && to_journal(store, run->first, last, now_ms));
 }

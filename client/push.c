@@ -55,7 +55,7 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, bool in_outbox,
 
 struct push_position push_position_start(void)
 {
-    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = 0};
+    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = INT64_MIN};
 }
 
 static sqlite3_stmt *entries_after(struct store *store, const struct push_position *position)
@@ -147,6 +147,8 @@ static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
     struct store *store = answering->store;
     struct sealed *sealed = &answering->sealed;
     sqlite3_stmt *statement = store_statement(store, STORE_OUTBOX_BY_N);
+    struct record_mutation mutation;
+    struct rpc_bytes body;
     enum store_step step;
 
     if (statement != NULL)
@@ -163,7 +165,10 @@ static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
     rpc_buffer_append_bytes(&sealed->mutation, store_column_bytes(statement, 3));
     image_clear(&sealed->image);
     sealed->image.present = !sqlite3_column_int(statement, 4);
-    rpc_buffer_append_bytes(&sealed->image.body, store_column_bytes(statement, 5));
+    body = store_column_bytes(statement, 5);
+    if (body.len == 0 && record_mutation_parse(rpc_buffer_view(&sealed->mutation), &mutation))
+        body = mutation.body;
+    rpc_buffer_append_bytes(&sealed->image.body, body);
     sealed->generation = sqlite3_column_int64(statement, 6);
     sqlite3_reset(statement);
     return (!sealed->mutation.failed && !sealed->image.body.failed) ||
@@ -222,7 +227,9 @@ static bool to_journal(struct answering *answering, int64_t n)
     if (put == NULL || remove == NULL)
         return false;
     sqlite3_bind_int64(put, 1, n);
-    sqlite3_bind_int64(put, 2, answering->now_ms);
+    sqlite3_bind_int64(put, 2, n);
+    sqlite3_bind_int64(put, 3, answering->now_ms);
+    sqlite3_bind_int(put, 4, 0);
     sqlite3_bind_int64(remove, 1, n);
     return store_run(store, put) && store_run(store, remove);
 }

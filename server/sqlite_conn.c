@@ -24,7 +24,8 @@ struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, b
         code = sqlite_conn_exec(conn, "PRAGMA journal_mode = WAL;"
                                       "PRAGMA synchronous = FULL;"
                                       "PRAGMA temp_store = MEMORY;"
-                                      "PRAGMA cache_size = -16000;");
+                                      "PRAGMA cache_size = -16000;"
+                                      "PRAGMA wal_autocheckpoint = 8000;");
     }
     if (code == SQLITE_OK)
         return rpc_status_ok();

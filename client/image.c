@@ -60,7 +60,10 @@ bool image_take(struct image *image, struct record_hasher *hasher,
     image_clear(image);
     if (!record_body_parse(record->body, &body))
         return false;
-    record_body_encode(&body, &image->body);
+    if (record_body_is_canonical(&body, record->body))
+        rpc_buffer_append_bytes(&image->body, record->body);
+    else
+        record_body_encode(&body, &image->body);
     image->present = true;
     image->deleted = record->deleted;
     image->version = record->version;
@@ -261,13 +264,26 @@ bool image_has_column(const struct store *store, const struct record_type *type,
     return field != NULL && lies_in_column(store, type, field, value);
 }
 
+double image_real(const struct record_field *field, const struct wire_field *value)
+{
+    double number = 0;
+    float single;
+    uint32_t bits;
+
+    if (value == NULL)
+        return 0;
+    if (field->kind == RECORD_KIND_DOUBLE) {
+        memcpy(&number, &value->value, sizeof number);
+        return number;
+    }
+    bits = (uint32_t)value->value;
+    memcpy(&single, &bits, sizeof single);
+    return single;
+}
+
 static void bind_value(sqlite3_stmt *statement, int index, const struct record_field *field,
                        const struct wire_field *value)
 {
-    double number = 0;
-    float single = 0;
-    uint32_t bits = value != NULL ? (uint32_t)value->value : 0;
-
     switch (field->kind) {
     case RECORD_KIND_STRING:
         sqlite3_bind_text(statement, index, value != NULL ? (const char *)value->bytes.data : "",
@@ -277,18 +293,37 @@ static void bind_value(sqlite3_stmt *statement, int index, const struct record_f
         store_bind_bytes(statement, index, value != NULL ? value->bytes : rpc_bytes_view(NULL, 0));
         break;
     case RECORD_KIND_DOUBLE:
-        if (value != NULL)
-            memcpy(&number, &value->value, sizeof number);
-        sqlite3_bind_double(statement, index, number);
-        break;
     case RECORD_KIND_FLOAT:
-        memcpy(&single, &bits, sizeof single);
-        sqlite3_bind_double(statement, index, single);
+        sqlite3_bind_double(statement, index, image_real(field, value));
         break;
     default:
         sqlite3_bind_int64(statement, index, value != NULL ? (sqlite3_int64)value->value : 0);
         break;
     }
+}
+
+bool image_spread(const struct store *store, const struct record_type *type,
+                  const struct record_body *body, const struct wire_field *columns[],
+                  struct rpc_buffer *unknown)
+{
+    size_t next = 0;
+
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct record_field *field = &type->fields[i];
+        columns[i] = NULL;
+        while (next < body->count && body->fields[next].number < field->number)
+            wire_put_field(unknown, &body->fields[next++]);
+        if (next == body->count || body->fields[next].number != field->number)
+            continue;
+        const struct wire_field *value = &body->fields[next++];
+        if (lies_in_column(store, type, field, value))
+            columns[i] = value;
+        else
+            wire_put_field(unknown, value);
+    }
+    while (next < body->count)
+        wire_put_field(unknown, &body->fields[next++]);
+    return !unknown->failed;
 }
 
 /* Binds fields, stamp, version and unknown fields from index on. unknown keeps
@@ -298,30 +333,18 @@ static bool bind_image(const struct store *store, sqlite3_stmt *statement, int i
                        struct rpc_buffer *unknown)
 {
     struct record_body body;
-    size_t next = 0;
+    const struct wire_field *columns[RECORD_FIELDS_MAX];
 
-    if (!record_body_parse(rpc_buffer_view(&image->body), &body))
+    assert(type->field_count <= RECORD_FIELDS_MAX);
+    if (!record_body_parse(rpc_buffer_view(&image->body), &body) ||
+        !image_spread(store, type, &body, columns, unknown))
         return false;
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct record_field *field = &type->fields[i];
-        const struct wire_field *value = NULL;
-        while (next < body.count && body.fields[next].number < field->number)
-            wire_put_field(unknown, &body.fields[next++]);
-        if (next < body.count && body.fields[next].number == field->number) {
-            value = &body.fields[next++];
-            if (!lies_in_column(store, type, field, value)) {
-                wire_put_field(unknown, value);
-                value = NULL;
-            }
-        }
-        bind_value(statement, index++, field, value);
-    }
-    while (next < body.count)
-        wire_put_field(unknown, &body.fields[next++]);
+    for (size_t i = 0; i < type->field_count; i++)
+        bind_value(statement, index++, &type->fields[i], columns[i]);
     sqlite3_bind_int64(statement, index, (sqlite3_int64)image->stamp);
     sqlite3_bind_int64(statement, index + 1, (sqlite3_int64)image->version);
     store_bind_bytes(statement, index + 2, rpc_buffer_view(unknown));
-    return !unknown->failed;
+    return true;
 }
 
 static bool run_with_image(struct store *store, const struct record_key *key,

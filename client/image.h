@@ -88,6 +88,15 @@ STORE_MUST_USE bool image_delete_unknown(struct store *store, const struct recor
 bool image_has_column(const struct store *store, const struct record_type *type,
                       const struct wire_field *value);
 
+/* A number as SQL has it; NULL: 0. */
+double image_real(const struct record_field *field, const struct wire_field *value);
+
+/* Which value lies in which column, NULL: none; the rest is appended to unknown, encoded.
+ * columns: of field_count. False: no memory. */
+STORE_MUST_USE bool image_spread(const struct store *store, const struct record_type *type,
+                                 const struct record_body *body, const struct wire_field *columns[],
+                                 struct rpc_buffer *unknown);
+
 /* Reads the columns of TABLE_GET, TABLE_ALL or BASE_GET, from the first on. False: no memory. */
 STORE_MUST_USE bool image_read_columns(struct image *image, sqlite3_stmt *statement,
                                        const struct record_type *type);

@@ -11,6 +11,7 @@
  */
 #include "schema.h"
 
+#include "feed.h"
 #include "relearn.h"
 #include "withheld.h"
 
@@ -292,6 +293,21 @@ static void put_insert(struct draft *draft)
     put(draft, ")");
 }
 
+static void put_feed(struct draft *draft)
+{
+    size_t count = draft->type->field_count + (is_member(draft) ? 5 : 4);
+
+    put(draft, "INSERT OR FAIL INTO \"%s\" (", draft->type->table);
+    if (is_member(draft))
+        put(draft, "\"%s\", ", draft->family_column);
+    put(draft, "id, ");
+    put_columns(draft);
+    put(draft, ") SELECT ");
+    for (size_t i = 0; i < count; i++)
+        put(draft, i == 0 ? "c%zu" : ", c%zu", i);
+    put(draft, " FROM " FEED_TABLE);
+}
+
 static void put_update(struct draft *draft)
 {
     size_t index = is_member(draft) ? 3 : 2;
@@ -376,6 +392,9 @@ static void put_statement(struct draft *draft, enum table_statement which)
     case TABLE_INSERT:
     case BASE_INSERT:
         put_insert(draft);
+        break;
+    case TABLE_FEED:
+        put_feed(draft);
         break;
     case TABLE_UPDATE:
         put_update(draft);

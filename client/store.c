@@ -9,6 +9,7 @@
  */
 #include "store.h"
 
+#include "feed.h"
 #include "schema.h"
 
 #include <assert.h>
@@ -159,7 +160,7 @@ bool store_open(struct store *store, const char *path, bool create,
             return store_fail(store, OUTPOST_IO, "no memory");
         return fail_to_open(store, path);
     }
-    return set_up_connection(store, path, create);
+    return set_up_connection(store, path, create) && feed_register(store);
 }
 
 void store_forget_statements(struct store *store)

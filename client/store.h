@@ -202,6 +202,7 @@
     X(REPAIR_PRUNE, "DELETE FROM outpost_repair WHERE region_id NOT IN"                           \
                     " (SELECT region_id FROM outpost_region)")                                    \
     X(REPAIR_DUE, "SELECT region_id FROM outpost_repair WHERE state = 1 ORDER BY region_id")      \
+    X(UNCONFIRMED_ANY, "SELECT 1 FROM outpost_unconfirmed LIMIT 1")                               \
     X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
@@ -244,6 +245,7 @@ enum table_statement {
     TABLE_GET,         /* fields, stamp, version, unknown of one row */
     TABLE_HEAD,        /* stamp and version of one row */
     TABLE_INSERT,      /* key and everything */
+    TABLE_FEED,        /* the same of all that is fed (feed.h); what conflicts ends it */
     TABLE_UPDATE,      /* everything, by key */
     TABLE_SETTLE,      /* stamp and version alone, by key, bound after the key */
     TABLE_DELETE,      /* by key */
@@ -333,6 +335,7 @@ struct store {
     bool offer_due;
     bool admin;
     struct store_withheld withheld; /* as the database has it (withheld.h) */
+    struct feed_source *feed;       /* what TABLE_FEED reads while it runs */
 };
 
 /* Durability of a transaction. */

@@ -22,6 +22,7 @@ static int load_family(struct sqlite_conn *conn, struct push_family *family)
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct record_uuid region = sqlite_column_uuid(statement, 0);
         scope_regions_add(&family->regions, &region);
+        family->stored = true;
     }
     sqlite3_reset(statement);
     return code == SQLITE_DONE ? SQLITE_OK : code;
@@ -396,7 +397,7 @@ static int write_family(struct sqlite_conn *conn, const struct push_family *fami
     if (remove == NULL || insert == NULL)
         return sqlite_conn_failure(conn);
     sqlite_bind_uuid(remove, 1, &family->id);
-    int code = sqlite_conn_run(remove);
+    int code = family->stored ? sqlite_conn_run(remove) : SQLITE_OK;
     for (size_t i = 0; i < family->regions.count && code == SQLITE_OK; i++) {
         sqlite_bind_uuid(insert, 1, &family->id);
         sqlite_bind_uuid(insert, 2, &family->regions.ids[i]);

@@ -24,13 +24,7 @@
 
 bool apply_confirm(struct store *store, const struct record_key *key)
 {
-    sqlite3_stmt *statement;
-
-    if (!store->unconfirmed_any)
-        return true;
-    statement = store_statement(store, STORE_UNCONFIRMED_DELETE);
-    store_bind_key(statement, key);
-    return store_run(store, statement);
+    return store_delete_mark(store, STORE_UNCONFIRMED_DELETE, key);
 }
 
 static void recount(struct store *store, const struct record_key *key, const struct image *was,
@@ -74,12 +68,9 @@ static bool unmark(struct store *store, const struct record_key *key)
     static const enum store_statement marks[] = {STORE_PENDING_DELETE, STORE_REJECTED_DELETE,
                                                  STORE_WARNING_DELETE, STORE_HELD_DELETE};
 
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        sqlite3_stmt *statement = store_statement(store, marks[i]);
-        store_bind_key(statement, key);
-        if (!store_run(store, statement))
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        if (!store_delete_mark(store, marks[i], key))
             return false;
-    }
     return true;
 }
 

@@ -60,7 +60,10 @@ bool image_take(struct image *image, struct record_hasher *hasher,
     image_clear(image);
     if (!record_body_parse(record->body, &body))
         return false;
-    record_body_encode(&body, &image->body);
+    if (record_body_is_canonical(&body, record->body))
+        rpc_buffer_append_bytes(&image->body, record->body);
+    else
+        record_body_encode(&body, &image->body);
     image->present = true;
     image->deleted = record->deleted;
     image->version = record->version;
@@ -164,6 +167,26 @@ bool image_read_columns(struct image *image, sqlite3_stmt *statement,
     return true;
 }
 
+/* Whether a look at the type's base images can be left out, because there are none. */
+static bool no_bases(struct store *store, struct store_table *table)
+{
+    if (!store->in_transaction && !store->in_read)
+        return false;
+    if (table->bases == STORE_NOT_LOOKED) {
+        sqlite3_stmt *any = schema_statement(store, table, BASE_ANY);
+        enum store_step step = store_step(store, any);
+        if (step != STORE_FAILED)
+            table->bases = step == STORE_ROW ? STORE_SOME : STORE_NONE;
+        sqlite3_reset(any);
+    }
+    return table->bases == STORE_NONE;
+}
+
+static bool reads_base(enum table_statement which)
+{
+    return which == BASE_GET || which == BASE_HEAD || which == BASE_DELETE;
+}
+
 static bool read_one(struct store *store, const struct record_key *key, struct image *image,
                      enum table_statement which)
 {
@@ -174,6 +197,8 @@ static bool read_one(struct store *store, const struct record_key *key, struct i
     image_clear(image);
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     step = store_step(store, statement);
@@ -239,13 +264,26 @@ bool image_has_column(const struct store *store, const struct record_type *type,
     return field != NULL && lies_in_column(store, type, field, value);
 }
 
+double image_real(const struct record_field *field, const struct wire_field *value)
+{
+    double number = 0;
+    float single;
+    uint32_t bits;
+
+    if (value == NULL)
+        return 0;
+    if (field->kind == RECORD_KIND_DOUBLE) {
+        memcpy(&number, &value->value, sizeof number);
+        return number;
+    }
+    bits = (uint32_t)value->value;
+    memcpy(&single, &bits, sizeof single);
+    return single;
+}
+
 static void bind_value(sqlite3_stmt *statement, int index, const struct record_field *field,
                        const struct wire_field *value)
 {
-    double number = 0;
-    float single = 0;
-    uint32_t bits = value != NULL ? (uint32_t)value->value : 0;
-
     switch (field->kind) {
     case RECORD_KIND_STRING:
         sqlite3_bind_text(statement, index, value != NULL ? (const char *)value->bytes.data : "",
@@ -255,18 +293,37 @@ static void bind_value(sqlite3_stmt *statement, int index, const struct record_f
         store_bind_bytes(statement, index, value != NULL ? value->bytes : rpc_bytes_view(NULL, 0));
         break;
     case RECORD_KIND_DOUBLE:
-        if (value != NULL)
-            memcpy(&number, &value->value, sizeof number);
-        sqlite3_bind_double(statement, index, number);
-        break;
     case RECORD_KIND_FLOAT:
-        memcpy(&single, &bits, sizeof single);
-        sqlite3_bind_double(statement, index, single);
+        sqlite3_bind_double(statement, index, image_real(field, value));
         break;
     default:
         sqlite3_bind_int64(statement, index, value != NULL ? (sqlite3_int64)value->value : 0);
         break;
     }
+}
+
+bool image_spread(const struct store *store, const struct record_type *type,
+                  const struct record_body *body, const struct wire_field *columns[],
+                  struct rpc_buffer *unknown)
+{
+    size_t next = 0;
+
+    for (size_t i = 0; i < type->field_count; i++) {
+        const struct record_field *field = &type->fields[i];
+        columns[i] = NULL;
+        while (next < body->count && body->fields[next].number < field->number)
+            wire_put_field(unknown, &body->fields[next++]);
+        if (next == body->count || body->fields[next].number != field->number)
+            continue;
+        const struct wire_field *value = &body->fields[next++];
+        if (lies_in_column(store, type, field, value))
+            columns[i] = value;
+        else
+            wire_put_field(unknown, value);
+    }
+    while (next < body->count)
+        wire_put_field(unknown, &body->fields[next++]);
+    return !unknown->failed;
 }
 
 /* Binds fields, stamp, version and unknown fields from index on. unknown keeps
@@ -276,30 +333,18 @@ static bool bind_image(const struct store *store, sqlite3_stmt *statement, int i
                        struct rpc_buffer *unknown)
 {
     struct record_body body;
-    size_t next = 0;
+    const struct wire_field *columns[RECORD_FIELDS_MAX];
 
-    if (!record_body_parse(rpc_buffer_view(&image->body), &body))
+    assert(type->field_count <= RECORD_FIELDS_MAX);
+    if (!record_body_parse(rpc_buffer_view(&image->body), &body) ||
+        !image_spread(store, type, &body, columns, unknown))
         return false;
-    for (size_t i = 0; i < type->field_count; i++) {
-        const struct record_field *field = &type->fields[i];
-        const struct wire_field *value = NULL;
-        while (next < body.count && body.fields[next].number < field->number)
-            wire_put_field(unknown, &body.fields[next++]);
-        if (next < body.count && body.fields[next].number == field->number) {
-            value = &body.fields[next++];
-            if (!lies_in_column(store, type, field, value)) {
-                wire_put_field(unknown, value);
-                value = NULL;
-            }
-        }
-        bind_value(statement, index++, field, value);
-    }
-    while (next < body.count)
-        wire_put_field(unknown, &body.fields[next++]);
+    for (size_t i = 0; i < type->field_count; i++)
+        bind_value(statement, index++, &type->fields[i], columns[i]);
     sqlite3_bind_int64(statement, index, (sqlite3_int64)image->stamp);
     sqlite3_bind_int64(statement, index + 1, (sqlite3_int64)image->version);
     store_bind_bytes(statement, index + 2, rpc_buffer_view(unknown));
-    return !unknown->failed;
+    return true;
 }
 
 static bool run_with_image(struct store *store, const struct record_key *key,
@@ -336,6 +381,8 @@ static bool run_by_key(struct store *store, const struct record_key *key,
 
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     sqlite3_stmt *statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     return store_run(store, statement);
@@ -353,6 +400,8 @@ static bool read_head(struct store *store, const struct record_key *key, enum ta
     *stamp_out = 0;
     if (table == NULL)
         return true;
+    if (reads_base(which) && no_bases(store, table))
+        return store_ok(store);
     statement = schema_statement(store, table, which);
     schema_bind_key(statement, table->type, key);
     step = store_step(store, statement);
@@ -410,10 +459,14 @@ bool image_write_base(struct store *store, const struct record_key *key, const s
 static bool read_copy(struct store *store, const struct record_key *key, struct image *image,
                       enum store_statement which, bool *found_out)
 {
-    sqlite3_stmt *statement = store_statement(store, which);
+    sqlite3_stmt *statement;
     enum store_step step;
 
     image_clear(image);
+    *found_out = false;
+    if (store_known_empty(store, which))
+        return store_ok(store);
+    statement = store_statement(store, which);
     store_bind_key(statement, key);
     step = store_step(store, statement);
     *found_out = step == STORE_ROW;
@@ -491,7 +544,7 @@ bool image_pending(struct store *store, const struct record_key *key, bool *pend
 
     *pending_out = false;
     *generation_out = 0;
-    if (store->in_transaction && !store->pending_any)
+    if (store_known_empty(store, STORE_PENDING_GET))
         return store_ok(store);
     statement = store_statement(store, STORE_PENDING_GET);
     store_bind_key(statement, key);
@@ -520,41 +573,56 @@ bool image_read_held(struct store *store, const struct record_key *key, struct i
     return found || image_read_base(store, key, image);
 }
 
-static bool unknown_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+bool image_read_held_over(struct store *store, const struct record_key *key,
+                          const struct image *base, struct image *image)
 {
-    struct image held;
-    bool good;
+    bool found;
 
-    image_init(&held);
-    good = image_read_unknown(store, key, &held);
-    *stamp_out = good && held.present ? held.stamp : 0;
-    image_deinit(&held);
-    return good;
+    return read_copy(store, key, image, STORE_HELD_GET, &found) &&
+           (found || image_copy(image, base) || store_fail(store, OUTPOST_IO, "no memory"));
+}
+
+/* Of a copy that is kept as bytes. */
+static bool read_copy_stamp(struct store *store, const struct record_key *key,
+                            enum store_statement which, bool *found_out, uint64_t *stamp_out)
+{
+    sqlite3_stmt *statement;
+    enum store_step step;
+
+    *found_out = false;
+    *stamp_out = 0;
+    if (store_known_empty(store, which))
+        return store_ok(store);
+    statement = store_statement(store, which);
+    store_bind_key(statement, key);
+    step = store_step(store, statement);
+    *found_out = step == STORE_ROW;
+    if (*found_out) {
+        *stamp_out = (uint64_t)sqlite3_column_int64(statement, 2);
+        sqlite3_reset(statement);
+    }
+    return step != STORE_FAILED;
+}
+
+bool image_sealed_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
+{
+    bool found;
+
+    return read_copy_stamp(store, key, STORE_HELD_GET, &found, stamp_out) &&
+           (found || read_head(store, key, BASE_HEAD, &found, stamp_out));
 }
 
 bool image_held_stamp(struct store *store, const struct record_key *key, uint64_t *stamp_out)
 {
-    sqlite3_stmt *statement;
     bool pending, found;
     int64_t generation;
-    enum store_step step;
 
     *stamp_out = 0;
+    /* What is offered of a type that this version does not know is held, too (R22). */
     if (store_table(store, key->type) == NULL)
-        return unknown_stamp(store, key, stamp_out);
+        return read_copy_stamp(store, key, STORE_UNKNOWN_GET, &found, stamp_out);
     if (!image_pending(store, key, &pending, &generation))
         return false;
-    bool unknown = store_table(store, key->type) == NULL;
-    if (!pending && !unknown)
-        return read_head(store, key, TABLE_HEAD, &found, stamp_out);
-    /* What is offered of a type that this version does not know is held, too (R22). */
-    statement = store_statement(store, unknown ? STORE_UNKNOWN_GET : STORE_HELD_GET);
-    store_bind_key(statement, key);
-    step = store_step(store, statement);
-    if (step == STORE_ROW) {
-        *stamp_out = (uint64_t)sqlite3_column_int64(statement, 2);
-        sqlite3_reset(statement);
-        return true;
-    }
-    return step == STORE_DONE && (unknown || read_head(store, key, BASE_HEAD, &found, stamp_out));
+    return pending ? image_sealed_stamp(store, key, stamp_out)
+                   : read_head(store, key, TABLE_HEAD, &found, stamp_out);
 }

@@ -48,9 +48,15 @@ STORE_MUST_USE bool image_read_base(struct store *store, const struct record_key
 /* The server's copy, wherever it lies. */
 STORE_MUST_USE bool image_read_held(struct store *store, const struct record_key *key,
                                     struct image *image);
+/* The same of a pending record whose base has been read. */
+STORE_MUST_USE bool image_read_held_over(struct store *store, const struct record_key *key,
+                                         const struct image *base, struct image *image);
 /* Its stamp alone; 0: none is held. */
 STORE_MUST_USE bool image_held_stamp(struct store *store, const struct record_key *key,
                                      uint64_t *stamp_out);
+/* The same of a record that is sealed, and so pending. */
+STORE_MUST_USE bool image_sealed_stamp(struct store *store, const struct record_key *key,
+                                       uint64_t *stamp_out);
 STORE_MUST_USE bool image_read_unknown(struct store *store, const struct record_key *key,
                                        struct image *image);
 
@@ -81,6 +87,15 @@ STORE_MUST_USE bool image_delete_unknown(struct store *store, const struct recor
 /* Whether a value of this type's lies in a column, and not in outpost_unknown. */
 bool image_has_column(const struct store *store, const struct record_type *type,
                       const struct wire_field *value);
+
+/* A number as SQL has it; NULL: 0. */
+double image_real(const struct record_field *field, const struct wire_field *value);
+
+/* Which value lies in which column, NULL: none; the rest is appended to unknown, encoded.
+ * columns: of field_count. False: no memory. */
+STORE_MUST_USE bool image_spread(const struct store *store, const struct record_type *type,
+                                 const struct record_body *body, const struct wire_field *columns[],
+                                 struct rpc_buffer *unknown);
 
 /* Reads the columns of TABLE_GET, TABLE_ALL or BASE_GET, from the first on. False: no memory. */
 STORE_MUST_USE bool image_read_columns(struct image *image, sqlite3_stmt *statement,

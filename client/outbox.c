@@ -20,6 +20,8 @@ enum {
 struct sealing {
     struct store *store;
     const struct outbox_options *options;
+    bool first;   /* nothing is sealed or rejected when it begins */
+    int64_t last; /* sealed_last */
     struct image row, base, held;
     struct rpc_buffer body;     /* of the mutation */
     struct rpc_buffer mutation; /* its bytes */
@@ -78,15 +80,6 @@ static bool put_problem(struct sealing *sealing, const struct record_key *key,
     return store_run(sealing->store, statement);
 }
 
-static bool delete_mark(struct store *store, const struct record_key *key,
-                        enum store_statement which)
-{
-    sqlite3_stmt *statement = store_statement(store, which);
-
-    store_bind_key(statement, key);
-    return store_run(store, statement);
-}
-
 static bool check(struct sealing *sealing, const struct record_type *type,
                   const struct record_key *key)
 {
@@ -97,7 +90,7 @@ static bool check(struct sealing *sealing, const struct record_type *type,
         record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
         verdict = record_validate(type, &body, sealing->options->now_ms);
     if (verdict.problem == RECORD_PROBLEM_NONE)
-        return delete_mark(sealing->store, key, STORE_WARNING_DELETE);
+        return store_delete_mark(sealing->store, STORE_WARNING_DELETE, key);
     return put_problem(sealing, key, verdict, STORE_WARNING_PUT, 0);
 }
 
@@ -234,6 +227,8 @@ static bool put_sealed(struct sealing *sealing, const struct record_type *type,
     struct store *store = sealing->store;
     sqlite3_stmt *statement;
     struct record_mutation_id id;
+    struct rpc_bytes sealed = rpc_buffer_view(&sealing->row.body);
+    int64_t rank = rank_of(store->schema, type, mutation->deletes);
 
     rpc_buffer_clear(&sealing->mutation);
     record_mutation_encode(mutation, &sealing->mutation);
@@ -245,14 +240,17 @@ static bool put_sealed(struct sealing *sealing, const struct record_type *type,
     if (statement == NULL)
         return false;
     store_bind_key(statement, &mutation->key);
-    sqlite3_bind_int(statement, 4, rank_of(store->schema, type, mutation->deletes));
+    sqlite3_bind_int64(statement, 4, rank);
     store_bind_bytes(statement, 5, rpc_buffer_view(&sealing->mutation));
     store_bind_bytes(statement, 6, rpc_bytes_view(id.bytes, sizeof id.bytes));
     sqlite3_bind_int(statement, 7, mutation->deletes);
-    store_bind_bytes(statement, 8, rpc_buffer_view(&sealing->row.body));
+    if (rpc_bytes_equal(sealed, mutation->body))
+        sealed.len = 0;
+    store_bind_bytes(statement, 8, sealed);
     sqlite3_bind_int64(statement, 9, generation);
+    sqlite3_bind_int64(statement, 10, rank << STORE_SEALED_SHIFT | ++sealing->last);
     return store_run(store, statement) && check(sealing, type, &mutation->key) &&
-           delete_mark(store, &mutation->key, STORE_REJECTED_DELETE);
+           store_delete_mark(store, STORE_REJECTED_DELETE, &mutation->key);
 }
 
 static bool seal_images(struct sealing *sealing, const struct record_type *type,
@@ -286,9 +284,8 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
     struct store *store = sealing->store;
     static const struct record_verdict too_large = {RECORD_PROBLEM_TOO_LARGE, 0};
 
-    if (!image_read_row(store, key, &sealing->row) ||
-        !image_read_base(store, key, &sealing->base) ||
-        !image_read_held(store, key, &sealing->held))
+    if (!image_read_base(store, key, &sealing->base) ||
+        !image_read_held_over(store, key, &sealing->base, &sealing->held))
         return false;
     if (sealing->row.oversize || sealing->base.oversize)
         return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);
@@ -304,32 +301,48 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
 /* ---- All ---------------------------------------------------------------------------------------
  */
 
-static bool seal_type(struct sealing *sealing, const struct record_type *type)
+/* Nothing that sealing a record writes is met again by the reading of what is to be sealed. */
+static bool seal_type(struct sealing *sealing, struct store_table *table)
 {
     struct store *store = sealing->store;
-    struct record_key keys[STORE_KEYS_MAX];
-    int64_t generations[STORE_KEYS_MAX];
-    struct record_key after = {.type = type->number};
-    size_t count;
+    sqlite3_stmt *rows = schema_statement(store, table, TABLE_UNSEALED);
+    int column = (int)table->type->field_count + 3;
+    bool good = rows != NULL;
 
-    do {
-        sqlite3_stmt *statement = store_statement(store, STORE_PENDING_UNSEALED);
-        store_bind_key(statement, &after);
-        count = 0;
-        while (count < STORE_KEYS_MAX && store_step(store, statement) == STORE_ROW) {
-            keys[count].type = type->number;
-            keys[count].family = store_column_uuid(statement, 0);
-            keys[count].id = store_column_uuid(statement, 1);
-            generations[count++] = sqlite3_column_int64(statement, 2);
-        }
-        sqlite3_reset(statement);
-        for (size_t i = 0; i < count; i++)
-            if (!seal_record(sealing, type, &keys[i], generations[i]))
-                return false;
-        if (count > 0)
-            after = keys[count - 1];
-    } while (count == STORE_KEYS_MAX);
-    return store_ok(store);
+    if (good)
+        sqlite3_bind_int(rows, 1, sealing->first);
+    while (good && store_step(store, rows) == STORE_ROW) {
+        struct record_key key = {.type = table->type->number,
+                                 .family = store_column_uuid(rows, column),
+                                 .id = store_column_uuid(rows, column + 1)};
+        int64_t generation = sqlite3_column_int64(rows, column + 2);
+        image_clear(&sealing->row);
+        if (sqlite3_column_type(rows, column + 3) != SQLITE_NULL &&
+            !image_read_columns(&sealing->row, rows, table->type))
+            good = store_fail(store, OUTPOST_IO, "no memory");
+        good = good && seal_record(sealing, table->type, &key, generation);
+    }
+    sqlite3_reset(rows);
+    return good && store_ok(store);
+}
+
+static bool seal_all(struct sealing *sealing)
+{
+    struct store *store = sealing->store;
+    sqlite3_stmt *last = store_statement(store, STORE_STATE_SEALED_GET);
+
+    if (store_step(store, last) != STORE_ROW)
+        return false;
+    sealing->last = sqlite3_column_int64(last, 0);
+    sealing->first = !sqlite3_column_int(last, 1) && !store->rejected_any;
+    sqlite3_reset(last);
+    for (size_t i = 0; i < store->schema->type_count; i++)
+        if (!seal_type(sealing, &store->tables[i]))
+            return false;
+    last = store_statement(store, STORE_STATE_SEALED_SET);
+    if (last != NULL)
+        sqlite3_bind_int64(last, 1, sealing->last);
+    return store_run(store, last);
 }
 
 static bool anything_pending(struct store *store, bool *pending_out)
@@ -356,10 +369,7 @@ bool outbox_seal(struct store *store, const struct outbox_options *options)
     image_init(&sealing.held);
     rpc_buffer_init(&sealing.body, RECORD_BODY_BYTES_MAX);
     rpc_buffer_init(&sealing.mutation, RECORD_ENVELOPE_BYTES_MAX);
-    good = store_begin(store, STORE_FULL);
-    for (size_t i = 0; good && i < store->schema->type_count; i++)
-        good = seal_type(&sealing, &store->schema->types[i]);
-    good = good && store_commit(store);
+    good = store_begin(store, STORE_FULL) && seal_all(&sealing) && store_commit(store);
     rpc_buffer_deinit(&sealing.mutation);
     rpc_buffer_deinit(&sealing.body);
     image_deinit(&sealing.held);

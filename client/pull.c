@@ -8,6 +8,7 @@
 
 #include "apply.h"
 #include "aside.h"
+#include "feed.h"
 #include "repair.h"
 #include "schema.h"
 #include "sweep.h"
@@ -44,6 +45,7 @@ struct page {
     struct store *store;
     struct rpc_bytes message;
     struct image came;
+    struct feed feed;
     int64_t session_ms;
     struct outpost_sync_result *result;
 };
@@ -119,10 +121,12 @@ static bool apply_record(struct page *page, struct rpc_bytes bytes)
     table = store_table(store, image.key.type);
     if (table != NULL && !schema_key_fits(table->type, &image.key))
         return malformed(store);
+    page->result->pulled++;
+    if (table != NULL && !image.deleted && feed_takes(store, table))
+        return feed_add(&page->feed, table, &image);
     if (!image_take(&page->came, store->hasher, &image))
         return malformed(store);
-    page->result->pulled++;
-    return apply_family_present(store, &image.key.family) &&
+    return feed_write(&page->feed) && apply_family_present(store, &image.key.family) &&
            apply_take(store, &image.key, &page->came);
 }
 
@@ -140,13 +144,15 @@ bool pull_apply(struct store *store, struct rpc_bytes pull, int64_t session_ms,
     bool good;
 
     image_init(&page.came);
+    feed_init(&page.feed, store);
     good = store_begin(store, STORE_NORMAL) && each(&page, PULL_SNAPSHOT_BEGIN, begin_snapshot) &&
            each(&page, PULL_MARKERS, apply_marker) && each(&page, PULL_RECORDS, apply_record) &&
-           each(&page, PULL_SNAPSHOT_COMPLETE, complete_snapshot) &&
+           feed_write(&page.feed) && each(&page, PULL_SNAPSHOT_COMPLETE, complete_snapshot) &&
            apply_purge_left(store, &counted.withdrawn) && each(&page, PULL_CURSOR, keep_cursor) &&
            store_commit(store);
     if (good)
         *result = counted;
+    feed_deinit(&page.feed);
     image_deinit(&page.came);
     return good;
 }

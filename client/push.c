@@ -6,6 +6,7 @@
  */
 #include "push.h"
 
+#include "applied.h"
 #include "apply.h"
 #include "aside.h"
 #include "resend.h"
@@ -32,15 +33,16 @@ enum {
 
 /* ---- Sending ------------------------------------------------------------------------- */
 
-static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer *item,
-                     struct rpc_buffer *push)
+static bool put_item(struct store *store, sqlite3_stmt *entry, bool in_outbox,
+                     struct rpc_buffer *item, struct rpc_buffer *push)
 {
     struct record_key key = {.type = (uint32_t)sqlite3_column_int64(entry, 2),
                              .family = store_column_uuid(entry, 3),
                              .id = store_column_uuid(entry, 4)};
     uint64_t stamp;
 
-    if (!image_held_stamp(store, &key, &stamp))
+    if (!(in_outbox ? image_sealed_stamp(store, &key, &stamp)
+                    : image_held_stamp(store, &key, &stamp)))
         return false;
     rpc_buffer_clear(item);
     wire_put_message(item, ITEM_MUTATION, store_column_bytes(entry, 5));
@@ -52,7 +54,7 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, struct rpc_buffer
 
 struct push_position push_position_start(void)
 {
-    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = 0};
+    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = INT64_MIN};
 }
 
 static sqlite3_stmt *entries_after(struct store *store, const struct push_position *position)
@@ -83,7 +85,7 @@ static bool fill_push(struct store *store, struct push_position *position,
             good = step == STORE_DONE;
             break;
         }
-        good = put_item(store, entry, &item, push);
+        good = put_item(store, entry, position->in_outbox, &item, push);
         position->n = sqlite3_column_int64(entry, 0);
         flight->entries[flight->count++] = position->in_outbox ? position->n : -position->n;
         position->rank = sqlite3_column_int64(entry, 1);
@@ -116,7 +118,8 @@ bool push_next(struct store *store, struct push_position *position,
 
     flight->count = 0;
     rpc_buffer_init(&push, RPC_MESSAGE_BYTES_MAX);
-    good = fill_push(store, position, limits, flight, &push);
+    good = store_begin_read(store) && fill_push(store, position, limits, flight, &push);
+    store_end_read(store);
     flight->len = push.len;
     if (good) {
         wire_put_buffer(message, REQUEST_PUSH, &push);
@@ -135,6 +138,7 @@ struct answering {
     struct outpost_sync_result *result;
     struct sealed sealed;
     struct image record;
+    struct applied_run run;
 };
 
 static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
@@ -142,6 +146,8 @@ static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
     struct store *store = answering->store;
     struct sealed *sealed = &answering->sealed;
     sqlite3_stmt *statement = store_statement(store, STORE_OUTBOX_BY_N);
+    struct record_mutation mutation;
+    struct rpc_bytes body;
     enum store_step step;
 
     if (statement != NULL)
@@ -158,7 +164,10 @@ static bool load_sealed(struct answering *answering, int64_t n, bool *found_out)
     rpc_buffer_append_bytes(&sealed->mutation, store_column_bytes(statement, 3));
     image_clear(&sealed->image);
     sealed->image.present = !sqlite3_column_int(statement, 4);
-    rpc_buffer_append_bytes(&sealed->image.body, store_column_bytes(statement, 5));
+    body = store_column_bytes(statement, 5);
+    if (body.len == 0 && record_mutation_parse(rpc_buffer_view(&sealed->mutation), &mutation))
+        body = mutation.body;
+    rpc_buffer_append_bytes(&sealed->image.body, body);
     sealed->generation = sqlite3_column_int64(statement, 6);
     sqlite3_reset(statement);
     return (!sealed->mutation.failed && !sealed->image.body.failed) ||
@@ -217,7 +226,9 @@ static bool to_journal(struct answering *answering, int64_t n)
     if (put == NULL || remove == NULL)
         return false;
     sqlite3_bind_int64(put, 1, n);
-    sqlite3_bind_int64(put, 2, answering->now_ms);
+    sqlite3_bind_int64(put, 2, n);
+    sqlite3_bind_int64(put, 3, answering->now_ms);
+    sqlite3_bind_int(put, 4, 0);
     sqlite3_bind_int64(remove, 1, n);
     return store_run(store, put) && store_run(store, remove);
 }
@@ -372,6 +383,45 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
     return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
 }
 
+static bool apply_run(struct answering *answering)
+{
+    struct applied_run *run = &answering->run;
+
+    while (run->count > 0) {
+        size_t taken;
+        if (!applied_take(answering->store, run, answering->now_ms, &taken))
+            return false;
+        answering->result->pushed += taken;
+        run->first += (int64_t)taken;
+        run->count -= taken;
+        if (taken > 0 || run->count == 0)
+            continue;
+        if (!apply_one(answering, run->first, rpc_bytes_view(NULL, 0)))
+            return false;
+        run->first++;
+        run->count--;
+    }
+    return true;
+}
+
+/* `applied` is an empty message: those in a row are taken together. */
+static bool apply_next(struct answering *answering, int64_t n, struct rpc_bytes bytes)
+{
+    struct applied_run *run = &answering->run;
+    bool applied = n > 0 && bytes.len == 0;
+
+    if (applied && run->count > 0 && n == run->first + (int64_t)run->count) {
+        run->count++;
+        return true;
+    }
+    if (!apply_run(answering))
+        return false;
+    if (!applied)
+        return apply_one(answering, n, bytes);
+    *run = (struct applied_run){.first = n, .count = 1};
+    return true;
+}
+
 static bool apply_answers(struct answering *answering, const struct push_flight *flight,
                           struct rpc_bytes push_result)
 {
@@ -385,12 +435,12 @@ static bool apply_answers(struct answering *answering, const struct push_flight 
             continue;
         if (field.type != WIRE_LEN || answered == flight->count)
             return malformed(answering->store);
-        if (!apply_one(answering, flight->entries[answered++], field.bytes))
+        if (!apply_next(answering, flight->entries[answered++], field.bytes))
             return false;
     }
     if (status != WIRE_END || answered != flight->count)
         return malformed(answering->store);
-    return true;
+    return apply_run(answering);
 }
 
 static bool keep(struct store *store, struct rpc_bytes push_result, uint32_t number,

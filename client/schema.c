@@ -11,6 +11,7 @@
  */
 #include "schema.h"
 
+#include "feed.h"
 #include "relearn.h"
 #include "withheld.h"
 
@@ -55,6 +56,8 @@ static const char own_tables[] =
     " caught_up INTEGER NOT NULL DEFAULT 0,"
     /* When all that is held is read again (R24), by the server's clock; 0: not yet. */
     " check_at_ms INTEGER NOT NULL DEFAULT 0,"
+    /* How many mutations were ever sealed: numbers them (STORE_SEALED_BITS). */
+    " sealed_last INTEGER NOT NULL DEFAULT 0,"
     /* The sums over held copies (R24). */
     " global_records INTEGER NOT NULL DEFAULT 0,"
     " global_digest INTEGER NOT NULL DEFAULT 0,"
@@ -74,14 +77,14 @@ static const char own_tables[] =
     " version INTEGER NOT NULL, deleted INTEGER NOT NULL, stamp INTEGER NOT NULL, body BLOB,"
     " PRIMARY KEY (type, family_id, id)) WITHOUT ROWID;"
 
-    /* Sealed mutations, sent in the order of rank, then n. */
+    /* Sealed mutations, sent in the order of n (STORE_SEALED_BITS), which begins with rank. */
     "CREATE TABLE outpost_outbox ("
-    " n INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " n INTEGER PRIMARY KEY,"
     " type INTEGER NOT NULL, family_id BLOB NOT NULL, id BLOB NOT NULL,"
     " rank INTEGER NOT NULL, mutation BLOB NOT NULL, mutation_id BLOB NOT NULL,"
+    /* sealed_body empty: it is the mutation's. */
     " deletes INTEGER NOT NULL, sealed_body BLOB NOT NULL, generation INTEGER NOT NULL,"
     " UNIQUE (type, family_id, id));"
-    "CREATE INDEX outpost_outbox_order ON outpost_outbox (rank, n);"
 
     /* Acknowledged mutations, to give back to a restored server (R8). */
     "CREATE TABLE outpost_journal ("
@@ -233,11 +236,17 @@ static bool is_member(const struct draft *draft)
     return draft->type->family == RECORD_FAMILY_MEMBER;
 }
 
-static void put_columns(struct draft *draft)
+/* table: "t.", or nothing where only one is read. */
+static void put_columns_of(struct draft *draft, const char *table)
 {
     for (size_t i = 0; i < draft->type->field_count; i++)
-        put(draft, "\"%s\", ", draft->type->fields[i].name);
-    put(draft, "outpost_stamp, outpost_version, outpost_unknown");
+        put(draft, "%s\"%s\", ", table, draft->type->fields[i].name);
+    put(draft, "%soutpost_stamp, %soutpost_version, %soutpost_unknown", table, table, table);
+}
+
+static void put_columns(struct draft *draft)
+{
+    put_columns_of(draft, "");
 }
 
 static void put_from(struct draft *draft)
@@ -282,6 +291,21 @@ static void put_insert(struct draft *draft)
     for (size_t i = 1; i <= count; i++)
         put(draft, i == 1 ? "?%zu" : ", ?%zu", i);
     put(draft, ")");
+}
+
+static void put_feed(struct draft *draft)
+{
+    size_t count = draft->type->field_count + (is_member(draft) ? 5 : 4);
+
+    put(draft, "INSERT OR FAIL INTO \"%s\" (", draft->type->table);
+    if (is_member(draft))
+        put(draft, "\"%s\", ", draft->family_column);
+    put(draft, "id, ");
+    put_columns(draft);
+    put(draft, ") SELECT ");
+    for (size_t i = 0; i < count; i++)
+        put(draft, i == 0 ? "c%zu" : ", c%zu", i);
+    put(draft, " FROM " FEED_TABLE);
 }
 
 static void put_update(struct draft *draft)
@@ -330,6 +354,25 @@ static void put_unconfirmed(struct draft *draft, const char *unless)
     put(draft, " AND o.id = t.id)");
 }
 
+/* Pending records with their rows, where they have one; nothing needs looking up when none is
+ * sealed or rejected. */
+static void put_unsealed(struct draft *draft)
+{
+    static const char key[] = " = p.type AND o.family_id = p.family_id AND o.id = p.id";
+
+    put(draft, "SELECT ");
+    put_columns_of(draft, "t.");
+    put(draft,
+        ", p.family_id, p.id, p.generation, t.id FROM outpost_pending p LEFT JOIN \"%s\" t ON",
+        draft->type->table);
+    if (is_member(draft))
+        put(draft, " t.\"%s\" = p.family_id AND", draft->family_column);
+    put(draft, " t.id = p.id WHERE p.type = %u AND (?1 OR NOT (", draft->type->number);
+    put(draft, "EXISTS (SELECT 1 FROM outpost_outbox o WHERE o.type%s) OR ", key);
+    put(draft, "EXISTS (SELECT 1 FROM outpost_rejected o WHERE o.type%s", key);
+    put(draft, " AND o.generation = p.generation))) ORDER BY p.family_id, p.id");
+}
+
 static void put_statement(struct draft *draft, enum table_statement which)
 {
     switch (which) {
@@ -349,6 +392,9 @@ static void put_statement(struct draft *draft, enum table_statement which)
     case TABLE_INSERT:
     case BASE_INSERT:
         put_insert(draft);
+        break;
+    case TABLE_FEED:
+        put_feed(draft);
         break;
     case TABLE_UPDATE:
         put_update(draft);
@@ -374,6 +420,9 @@ static void put_statement(struct draft *draft, enum table_statement which)
     case BASE_ALL:
         put_select_all(draft);
         break;
+    case TABLE_UNSEALED:
+        put_unsealed(draft);
+        break;
     case TABLE_COUNT:
         put(draft, "SELECT count(*)");
         put_from(draft);
@@ -384,6 +433,11 @@ static void put_statement(struct draft *draft, enum table_statement which)
         put_key_columns(draft);
         put_from(draft);
         put(draft, " WHERE length(outpost_unknown) > 0");
+        break;
+    case BASE_ANY:
+        put(draft, "SELECT 1");
+        put_from(draft);
+        put(draft, " LIMIT 1");
         break;
     case TABLE_UNCONFIRMED:
         put_unconfirmed(draft, "outpost_pending");
@@ -417,15 +471,16 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
                  record_root_type(store->schema)->table);
         rpc_buffer_init(&draft.text, STORE_SQL_BYTES_MAX);
         put_statement(&draft, which);
-        bool prepared =
-            !draft.text.failed && sqlite3_prepare_v2(store->db, (const char *)draft.text.data,
-                                                     (int)draft.text.len, slot, NULL) == SQLITE_OK;
+        bool prepared = !draft.text.failed && store_prepare(store, (const char *)draft.text.data,
+                                                            (int)draft.text.len, slot);
         rpc_buffer_deinit(&draft.text);
         if (!prepared) {
             store_fail_sqlite(store, "preparing a statement on a record table");
             return NULL;
         }
     }
+    if (which == BASE_INSERT)
+        table->bases = STORE_SOME;
     sqlite3_reset(*slot);
     return *slot;
 }
@@ -558,6 +613,22 @@ static bool mend_object(struct mending *mending, const char *type, const char *n
     return good;
 }
 
+/* Until there was sealed_last, n was a number alone, and an index had the order of sending. */
+static bool mend_outbox(struct mending *mending)
+{
+    static const char order_in_n[] =
+        "DROP INDEX outpost_outbox_order;"
+        "UPDATE outpost_state SET sealed_last = max("
+        " coalesce((SELECT max(n) FROM outpost_outbox), 0),"
+        " coalesce((SELECT max(n) FROM outpost_journal), 0));"
+        "UPDATE outpost_outbox SET n = (rank << " STORE_SEALED_BITS ") | n";
+    char *index = present_sql(mending, "outpost_outbox_order");
+    bool good = store_ok(mending->store) && (index == NULL || mend(mending, order_in_n));
+
+    sqlite3_free(index);
+    return good;
+}
+
 static bool mend_all(struct mending *mending)
 {
     sqlite3_stmt *objects = prepare_on(
@@ -571,7 +642,7 @@ static bool mend_all(struct mending *mending)
                            (const char *)sqlite3_column_text(objects, 1),
                            (const char *)sqlite3_column_text(objects, 2));
     sqlite3_finalize(objects);
-    return good;
+    return good && mend_outbox(mending);
 }
 
 /* ---- Ensuring

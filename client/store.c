@@ -9,6 +9,7 @@
  */
 #include "store.h"
 
+#include "feed.h"
 #include "schema.h"
 
 #include <assert.h>
@@ -159,7 +160,7 @@ bool store_open(struct store *store, const char *path, bool create,
             return store_fail(store, OUTPOST_IO, "no memory");
         return fail_to_open(store, path);
     }
-    return set_up_connection(store, path, create);
+    return set_up_connection(store, path, create) && feed_register(store);
 }
 
 void store_forget_statements(struct store *store)
@@ -223,6 +224,23 @@ bool store_execute(struct store *store, const char *sql)
     return true;
 }
 
+/* Such statements stay: in the connection's lookaside they would crowd out what comes and goes. */
+bool store_prepare(struct store *store, const char *sql, int len, sqlite3_stmt **statement_out)
+{
+    return sqlite3_prepare_v3(store->db, sql, len, SQLITE_PREPARE_PERSISTENT, statement_out,
+                              NULL) == SQLITE_OK;
+}
+
+/* From here on that table counts as filled. */
+static void note_filled(struct store *store, enum store_statement which)
+{
+    store->pending_any = store->pending_any || which == STORE_PENDING_PUT;
+    store->held_any = store->held_any || which == STORE_HELD_PUT;
+    store->rejected_any = store->rejected_any || which == STORE_REJECTED_PUT;
+    store->warning_any = store->warning_any || which == STORE_WARNING_PUT;
+    store->left_any = store->left_any || which == STORE_LEFT_PUT;
+}
+
 sqlite3_stmt *store_statement(struct store *store, enum store_statement which)
 {
     static const char *const texts[] = {
@@ -234,12 +252,49 @@ sqlite3_stmt *store_statement(struct store *store, enum store_statement which)
 
     if (!store_ready(store))
         return NULL;
-    if (*slot == NULL && sqlite3_prepare_v2(store->db, texts[which], -1, slot, NULL) != SQLITE_OK) {
+    if (*slot == NULL && !store_prepare(store, texts[which], -1, slot)) {
         store_fail_sqlite(store, "preparing a statement");
         return NULL;
     }
+    note_filled(store, which);
     sqlite3_reset(*slot);
     return *slot;
+}
+
+bool store_known_empty(const struct store *store, enum store_statement which)
+{
+    if (!store->in_transaction && !store->in_read)
+        return false;
+    switch (which) {
+    case STORE_PENDING_GET:
+    case STORE_PENDING_DELETE:
+        return !store->pending_any;
+    case STORE_HELD_GET:
+    case STORE_HELD_DELETE:
+        return !store->held_any;
+    case STORE_REJECTED_DELETE:
+        return !store->rejected_any;
+    case STORE_WARNING_DELETE:
+        return !store->warning_any;
+    case STORE_UNCONFIRMED_DELETE:
+        return !store->unconfirmed_any;
+    case STORE_LEFT_DELETE:
+        return !store->left_any;
+    default:
+        return false;
+    }
+}
+
+bool store_delete_mark(struct store *store, enum store_statement which,
+                       const struct record_key *key)
+{
+    sqlite3_stmt *statement;
+
+    if (store_known_empty(store, which))
+        return store_ok(store);
+    statement = store_statement(store, which);
+    store_bind_key(statement, key);
+    return store_run(store, statement);
 }
 
 struct store_table *store_table(struct store *store, uint32_t type)
@@ -385,6 +440,11 @@ bool store_load_sums(struct store *store)
     store->unconfirmed_any = sqlite3_column_int(statement, 6);
     store->offer_due = sqlite3_column_int(statement, 7);
     store->admin = sqlite3_column_int(statement, 8);
+    store->held_any = sqlite3_column_int(statement, 9);
+    store->rejected_any = sqlite3_column_int(statement, 10);
+    store->warning_any = sqlite3_column_int(statement, 11);
+    for (size_t i = 0; i < store->schema->type_count; i++)
+        store->tables[i].bases = STORE_NOT_LOOKED;
     store->sums_changed = false;
     sqlite3_reset(statement);
     return true;

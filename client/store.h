@@ -22,6 +22,16 @@
 
 #define STORE_KEY " WHERE type = ?1 AND family_id = ?2 AND id = ?3"
 
+/* All keys of one type from ?2, ?4 to ?3, ?5. */
+#define STORE_KEY_RUN                                                                   \
+    " WHERE type = ?1 AND family_id BETWEEN ?2 AND ?3 AND (family_id > ?2 OR id >= ?4)" \
+    " AND (family_id < ?3 OR id <= ?5)"
+
+/* An outbox entry's n is its rank, shifted, and a number that counts what was ever sealed; the
+ * latter is its n in the journal. */
+#define STORE_SEALED_BITS "40"
+#define STORE_SEALED_MASK "1099511627775"
+
 /* X(name, SQL). A key is bound as ?1 type, ?2 family_id, ?3 id. */
 #define STORE_STATEMENTS(X)                                                                       \
     X(STATE_GET,                                                                                  \
@@ -36,8 +46,10 @@
     X(STATE_SUMS_GET, "SELECT global_records, global_digest, family_records, family_digest,"      \
                       " EXISTS (SELECT 1 FROM outpost_pending),"                                  \
                       " EXISTS (SELECT 1 FROM outpost_left),"                                     \
-                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin"             \
-                      " FROM outpost_state")                                                      \
+                      " EXISTS (SELECT 1 FROM outpost_unconfirmed), offer_due, admin,"            \
+                      " EXISTS (SELECT 1 FROM outpost_held),"                                     \
+                      " EXISTS (SELECT 1 FROM outpost_rejected),"                                 \
+                      " EXISTS (SELECT 1 FROM outpost_warning) FROM outpost_state")               \
     X(STATE_SUMS_SET, "UPDATE outpost_state SET global_records = ?1, global_digest = ?2,"         \
                       " family_records = ?3, family_digest = ?4, caught_up = 0")                  \
     X(STATE_CHECK_GET, "SELECT check_at_ms FROM outpost_state")                                   \
@@ -81,14 +93,6 @@
     X(PENDING_PUT, "INSERT OR REPLACE INTO outpost_pending (type, family_id, id, generation)"     \
                    " VALUES (?1, ?2, ?3, 1)")                                                     \
     X(PENDING_DELETE, "DELETE FROM outpost_pending" STORE_KEY)                                    \
-    X(PENDING_UNSEALED, "SELECT p.family_id, p.id, p.generation FROM outpost_pending p"           \
-                        " WHERE p.type = ?1 AND (p.family_id > ?2 OR (p.family_id = ?2"           \
-                        " AND p.id > ?3)) AND NOT EXISTS (SELECT 1 FROM outpost_outbox o"         \
-                        " WHERE o.type = p.type AND o.family_id = p.family_id AND o.id = p.id)"   \
-                        " AND NOT EXISTS (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type" \
-                        " AND r.family_id = p.family_id AND r.id = p.id"                          \
-                        " AND r.generation = p.generation)"                                       \
-                        " ORDER BY p.family_id, p.id LIMIT 256")                                  \
     X(PENDING_ANY, "SELECT 1 FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM"              \
                    " outpost_outbox o WHERE o.type = p.type AND o.family_id = p.family_id"        \
                    " AND o.id = p.id) AND NOT EXISTS (SELECT 1 FROM outpost_rejected r"           \
@@ -102,19 +106,27 @@
                       " AND id > ?3 ORDER BY id")                                                 \
     X(OUTBOX_GET, "SELECT n FROM outpost_outbox" STORE_KEY)                                       \
     X(OUTBOX_PUT, "INSERT INTO outpost_outbox (type, family_id, id, rank, mutation, mutation_id," \
-                  " deletes, sealed_body, generation) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8,"    \
-                  " ?9)")                                                                         \
+                  " deletes, sealed_body, generation, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8," \
+                  " ?9, ?10)")                                                                    \
     X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"        \
-                    " WHERE rank = ?1 AND n > ?2 UNION ALL"                                       \
-                    " SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"       \
-                    " WHERE rank > ?1 ORDER BY rank, n")                                          \
+                    " WHERE n > ?2 ORDER BY n")                                                   \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \
     X(OUTBOX_COUNT, "SELECT count(*) FROM outpost_outbox")                                        \
+    X(OUTBOX_UNEDITED, "SELECT o.n, o.type, o.family_id, o.id, o.mutation FROM"                   \
+                       " outpost_outbox o CROSS JOIN outpost_pending p"                           \
+                       " ON p.type = o.type AND p.family_id = o.family_id AND p.id = o.id"        \
+                       " AND p.generation = o.generation"                                         \
+                       " WHERE o.n BETWEEN ?1 AND ?2 AND o.deletes = 0"                           \
+                       " AND length(o.sealed_body) = 0 ORDER BY o.n")                             \
+    X(OUTBOX_DELETE_RUN, "DELETE FROM outpost_outbox WHERE n BETWEEN ?1 AND ?2")                  \
+    X(PENDING_COUNT_RUN, "SELECT count(*) FROM outpost_pending" STORE_KEY_RUN)                    \
+    X(PENDING_DELETE_RUN, "DELETE FROM outpost_pending" STORE_KEY_RUN)                            \
     X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
-                   " mutation_id, answered_at_ms) SELECT n, type, family_id, id, mutation,"       \
-                   " mutation_id, ?2 FROM outpost_outbox WHERE n = ?1")                           \
+                   " mutation_id, answered_at_ms, version)"                                       \
+                   " SELECT n & " STORE_SEALED_MASK ", type, family_id, id, mutation,"            \
+                   " mutation_id, ?3, ?4 FROM outpost_outbox WHERE n BETWEEN ?1 AND ?2")          \
     X(RESEND_PUT, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank, mutation,"    \
                   " mutation_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                \
     X(RESEND_JOURNAL, "INSERT OR IGNORE INTO outpost_resend (type, family_id, id, rank,"          \
@@ -139,7 +151,11 @@
     X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
     X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
                        " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend WHERE rank < -2)")        \
-    X(JOURNAL_VERSION_SET, "UPDATE outpost_journal SET version = ?2 WHERE n = ?1")                \
+    X(JOURNAL_VERSION_SET,                                                                        \
+      "UPDATE outpost_journal SET version = ?2 WHERE n = ?1 & " STORE_SEALED_MASK)                \
+    X(STATE_SEALED_GET, "SELECT sealed_last, EXISTS (SELECT 1 FROM outpost_outbox)"               \
+                        " FROM outpost_state")                                                    \
+    X(STATE_SEALED_SET, "UPDATE outpost_state SET sealed_last = ?1")                              \
     X(ANSWERED, "SELECT type, family_id, id FROM outpost_journal"                                 \
                 " WHERE answered_at_ms = ?1"                                                      \
                 " UNION ALL SELECT type, family_id, id FROM outpost_resent"                       \
@@ -194,6 +210,7 @@
     X(REPAIR_PRUNE, "DELETE FROM outpost_repair WHERE region_id NOT IN"                           \
                     " (SELECT region_id FROM outpost_region)")                                    \
     X(REPAIR_DUE, "SELECT region_id FROM outpost_repair WHERE state = 1 ORDER BY region_id")      \
+    X(UNCONFIRMED_ANY, "SELECT 1 FROM outpost_unconfirmed LIMIT 1")                               \
     X(UNCONFIRMED_DELETE, "DELETE FROM outpost_unconfirmed" STORE_KEY)                            \
     X(UNCONFIRMED_CLEAR, "DELETE FROM outpost_unconfirmed WHERE (family_id = zeroblob(16)) = ?1") \
     X(UNCONFIRMED_NEXT, "SELECT type, family_id, id FROM outpost_unconfirmed"                     \
@@ -236,11 +253,14 @@ enum table_statement {
     TABLE_GET,         /* fields, stamp, version, unknown of one row */
     TABLE_HEAD,        /* stamp and version of one row */
     TABLE_INSERT,      /* key and everything */
+    TABLE_FEED,        /* the same of all that is fed (feed.h); what conflicts ends it */
     TABLE_UPDATE,      /* everything, by key */
     TABLE_SETTLE,      /* stamp and version alone, by key, bound after the key */
     TABLE_DELETE,      /* by key */
     TABLE_FAMILY,      /* ids of one family's clean rows; not for global types */
     TABLE_ALL,         /* fields, stamp, version, unknown, then the key, of all rows */
+    TABLE_UNSEALED,    /* as TABLE_GET, then family_id, id, generation and the row's id, of what
+                          is pending and not sealed or rejected; ?1: none is of that */
     TABLE_COUNT,       /* how many rows */
     TABLE_UNKNOWN,     /* keys of rows that carry unknown fields, family first */
     TABLE_UNCONFIRMED, /* notes every clean row's key in outpost_unconfirmed */
@@ -250,13 +270,18 @@ enum table_statement {
     BASE_DELETE,
     BASE_ALL,
     BASE_UNKNOWN,
+    BASE_ANY,         /* whether there is any */
     BASE_UNCONFIRMED, /* notes the keys of base images that are the held copies */
     TABLE_STATEMENT_COUNT
 };
 
+/* What a transaction knows of a table that is empty most of the time. */
+enum store_presence { STORE_NOT_LOOKED, STORE_NONE, STORE_SOME };
+
 struct store_table {
     const struct record_type *type;
     sqlite3_stmt *statements[TABLE_STATEMENT_COUNT];
+    enum store_presence bases; /* of this type; while a transaction is open */
     /* The next record of this type that comes is probably new here. A guess: see
      * apply.c. */
     bool fresh;
@@ -282,6 +307,8 @@ enum {
     STORE_SQL_BYTES_MAX = 64 * 1024,
     /* Bytes of a cursor, receipt, token, certificate: protects the state row. */
     STORE_BLOB_BYTES_MAX = 64 * 1024,
+    /* Of STORE_SEALED_BITS. */
+    STORE_SEALED_SHIFT = 40,
     /* Keys collected before they are worked on: protects memory. */
     STORE_KEYS_MAX = 256,
     /* What PENDING_PUT gives; the triggers count on from there. */
@@ -310,12 +337,13 @@ struct store {
     /* Of the database, while a transaction is open. */
     struct store_sum sums[CLASS_COUNT];
     bool sums_changed;
-    bool pending_any, left_any, unconfirmed_any;
+    bool pending_any, left_any, unconfirmed_any, held_any, rejected_any, warning_any;
     /* R22: a region was reset; what the server lacks is offered before anything
      * is dropped. */
     bool offer_due;
     bool admin;
     struct store_withheld withheld; /* as the database has it (withheld.h) */
+    struct feed_source *feed;       /* what TABLE_FEED reads while it runs */
 };
 
 /* Durability of a transaction. */
@@ -361,6 +389,15 @@ STORE_MUST_USE bool store_execute(struct store *store, const char *sql);
 /* A statement ready to be bound, prepared at its first use. NULL: failed. */
 sqlite3_stmt *store_statement(struct store *store, enum store_statement which);
 struct store_table *store_table(struct store *store, uint32_t type);
+/* Prepares a text that stays for as long as the connection. */
+STORE_MUST_USE bool store_prepare(struct store *store, const char *sql, int len,
+                                  sqlite3_stmt **statement_out);
+/* The table of marks that this statement is about is empty, and stays so until the
+ * transaction writes to it: then there is nothing to find. Outside of one nothing is known. */
+bool store_known_empty(const struct store *store, enum store_statement which);
+/* Runs the DELETE of a key's mark. */
+STORE_MUST_USE bool store_delete_mark(struct store *store, enum store_statement which,
+                                      const struct record_key *key);
 
 enum store_step { STORE_ROW, STORE_DONE, STORE_FAILED };
 STORE_MUST_USE enum store_step store_step(struct store *store, sqlite3_stmt *statement);

@@ -32,6 +32,17 @@ static bool confirm_answered(struct store *store, int64_t session_ms)
     return store_ok(store);
 }
 
+/* On a new device there is none. */
+static bool look_for_unconfirmed(struct store *store)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_UNCONFIRMED_ANY);
+    enum store_step step = store_step(store, statement);
+
+    store->unconfirmed_any = step != STORE_DONE;
+    sqlite3_reset(statement);
+    return step != STORE_FAILED;
+}
+
 bool sweep_begin(struct store *store, enum store_class class, int64_t session_ms)
 {
     if (!run_for_class(store, STORE_UNCONFIRMED_CLEAR, class) ||
@@ -48,8 +59,7 @@ bool sweep_begin(struct store *store, enum store_class class, int64_t session_ms
             return false;
         table->fresh = true;
     }
-    store->unconfirmed_any = true;
-    return confirm_answered(store, session_ms);
+    return look_for_unconfirmed(store) && confirm_answered(store, session_ms);
 }
 
 /* A row that no server sent (its version is 0) and no trigger marked is somebody's work,

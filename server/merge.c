@@ -174,6 +174,17 @@ static void merge_deletion(const struct merge_record *present,
     }
 }
 
+/* Most of a record's room is empty, and it is copied for every mutation. */
+static void copy_record(const struct merge_record *from, struct merge_record *to)
+{
+    to->version = from->version;
+    to->deleted = from->deleted;
+    to->stamp = from->stamp;
+    to->body.count = from->body.count;
+    memcpy(to->body.fields, from->body.fields, from->body.count * sizeof from->body.fields[0]);
+    past_copy(&from->past, &to->past);
+}
+
 enum merge_status merge(const struct record_type *type, const struct merge_record *present,
                         const struct record_mutation *mutation, const struct record_body *arriving,
                         const struct record_uuid *device, struct merge_result *result_out)
@@ -184,7 +195,7 @@ enum merge_status merge(const struct record_type *type, const struct merge_recor
                                                 mutation->base_version, mutation->base_stamp);
     struct group group;
 
-    result_out->record = *present;
+    copy_record(present, &result_out->record);
     result_out->changed = false;
     result_out->as_sent = true;
     result_out->clash_count = 0;
@@ -227,7 +238,7 @@ void merge_lost(const struct record_type *type, const struct merge_record *prese
 {
     struct group group;
 
-    result_out->record = *present;
+    copy_record(present, &result_out->record);
     result_out->changed = false;
     result_out->as_sent = false;
     result_out->others_since = true;

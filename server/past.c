@@ -83,6 +83,17 @@ bool past_parse(struct rpc_bytes bytes, struct past *past_out)
     return status == WIRE_END;
 }
 
+void past_copy(const struct past *from, struct past *to)
+{
+    to->created_version = from->created_version;
+    to->recovered_version = from->recovered_version;
+    to->created_by = from->created_by;
+    to->change_count = from->change_count;
+    memcpy(to->changes, from->changes, from->change_count * sizeof from->changes[0]);
+    to->stamp_count = from->stamp_count;
+    memcpy(to->stamps, from->stamps, from->stamp_count * sizeof from->stamps[0]);
+}
+
 static void encode_change(const struct past_change *change, struct rpc_buffer *buffer)
 {
     size_t len = 1 + wire_varint_len(change->group) + 1 + wire_varint_len(change->version) + 2 +

@@ -38,6 +38,8 @@ struct past {
 
 /* False: not what past_encode wrote (a corrupt store). */
 bool past_parse(struct rpc_bytes bytes, struct past *past_out);
+/* Copies what is in use. */
+void past_copy(const struct past *from, struct past *to);
 void past_encode(const struct past *past, struct rpc_buffer *buffer);
 
 /* The last change of a group, recorded or not now. False: it never had one. */

@@ -48,7 +48,8 @@ void stream_note_applied(struct stream *stream, const struct push_batch *batch)
         note_seq(&stream->own[batch->applied[i].global ? 0 : 1], batch->applied[i].seq);
 }
 
-static bool is_own(const struct own_runs *own, uint64_t seq)
+/* NULL: the seq is not the stream's own. */
+static const struct own_run *own_run_of(const struct own_runs *own, uint64_t seq)
 {
     size_t low = 0, high = own->count;
 
@@ -59,7 +60,12 @@ static bool is_own(const struct own_runs *own, uint64_t seq)
         else
             high = middle;
     }
-    return low < own->count && own->runs[low].first <= seq;
+    return low < own->count && own->runs[low].first <= seq ? &own->runs[low] : NULL;
+}
+
+static const struct own_runs *own_in(const struct stream *stream, const struct record_uuid *region)
+{
+    return &stream->own[record_uuid_is_zero(region) ? 0 : 1];
 }
 
 static void note_entered(struct stream *stream, const struct store_page *page)
@@ -99,6 +105,15 @@ static enum store_part part_of(const struct cursor_region *region)
     return region->fill_count > 0 ? STORE_FILL : STORE_TAIL;
 }
 
+/* Where the tail goes on: behind a run of the stream's own seqs, among which no marker's
+ * is. A family that has entered is sent whole, own rows too. */
+static uint64_t after_own(const struct stream *stream, const struct cursor_region *region)
+{
+    const struct own_run *run = own_run_of(own_in(stream, &region->region_id), region->at.seq + 1);
+
+    return run != NULL && stream->entered_count == 0 ? run->last : region->at.seq;
+}
+
 static void request_page(struct stream *stream, const struct cursor_region *region)
 {
     struct store_page *page = &stream->page;
@@ -114,7 +129,7 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
         .facility = region->facility,
         .high_water = region->high_water.seq,
         .after = region->position,
-        .after_seq = region->at.seq,
+        .after_seq = after_own(stream, region),
         .known_seq = region->seen.seq,
         .rows_max = stream->hello.settings.pull_batch,
         .bytes_max = bytes_max,
@@ -128,7 +143,7 @@ static void request_page(struct stream *stream, const struct cursor_region *regi
 /* Closes the gaps that the stream's own rows leave in the encoded page. */
 static size_t page_squeeze(const struct stream *stream, struct store_page *page)
 {
-    const struct own_runs *own = &stream->own[record_uuid_is_zero(&page->region_id) ? 0 : 1];
+    const struct own_runs *own = own_in(stream, &page->region_id);
     size_t kept = 0;
     size_t len = 0;
 
@@ -136,7 +151,7 @@ static size_t page_squeeze(const struct stream *stream, struct store_page *page)
         return page->row_count;
     for (size_t i = 0; i < page->row_count; i++) {
         const struct store_row *row = &page->rows[i];
-        if (is_own(own, row->seq) && !has_entered(stream, &row->key.family))
+        if (own_run_of(own, row->seq) != NULL && !has_entered(stream, &row->key.family))
             continue;
         memmove(page->encoded.data + len, page->encoded.data + row->offset, row->len);
         len += row->len;

@@ -28,7 +28,7 @@ const struct setting settings_all[SETTINGS_COUNT] = {
 void settings_init_default(struct settings *settings)
 {
     *settings = (struct settings){
-        .push_batch = 500,
+        .push_batch = 2000,
         .pull_batch = 2000,
         .batch_bytes = 1024 * 1024,
         .sync_interval_s = 900,

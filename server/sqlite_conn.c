@@ -5,6 +5,8 @@
  */
 #include "sqlite_conn.h"
 
+#include "sqlite_rows.h"
+
 #include <stdlib.h>
 
 enum {
@@ -24,8 +26,11 @@ struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, b
         code = sqlite_conn_exec(conn, "PRAGMA journal_mode = WAL;"
                                       "PRAGMA synchronous = FULL;"
                                       "PRAGMA temp_store = MEMORY;"
-                                      "PRAGMA cache_size = -16000;");
+                                      "PRAGMA cache_size = -16000;"
+                                      "PRAGMA wal_autocheckpoint = 8000;");
     }
+    if (code == SQLITE_OK)
+        code = sqlite_rows_register(conn);
     if (code == SQLITE_OK)
         return rpc_status_ok();
     struct rpc_status status = sqlite_conn_status(conn, code);

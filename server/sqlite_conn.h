@@ -14,8 +14,11 @@
  * literal (or static) and is prepared once per connection. */
 enum { SQLITE_CONN_STATEMENTS_MAX = 128 };
 
+struct sqlite_rows;
+
 struct sqlite_conn {
     sqlite3 *db;
+    struct sqlite_rows *rows; /* what sqlite_rows shows while a statement runs (sqlite_rows.h) */
     int failure; /* of a statement that could not be prepared; the transaction is lost */
     size_t statement_count;
     struct {

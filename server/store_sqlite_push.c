@@ -1,228 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SQLite engine's side of a push: fills a push_set with what is stored, and
- * writes what was decided. The write transaction (BEGIN IMMEDIATE) is the lock
- * that R10 asks for: nothing is read before it.
+ * Writes what was decided over a push_set, inside the transaction that
+ * store_sqlite_load.c read in. Of what every mutation writes a row of, all rows are one
+ * statement.
  */
+#include "sqlite_rows.h"
 #include "store_sqlite.h"
-
-/* ---- Loading ------------------------------------------------------------ */
-
-static int load_family(struct sqlite_conn *conn, struct push_family *family)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT region_id FROM family WHERE family_id = ?1 ORDER BY region_id LIMIT ?2");
-    int code;
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &family->id);
-    sqlite3_bind_int(statement, 2, SCOPE_FAMILY_REGIONS_MAX);
-    family->loaded = true;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct record_uuid region = sqlite_column_uuid(statement, 0);
-        scope_regions_add(&family->regions, &region);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int load_known(struct sqlite_conn *conn, struct push_known *known)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn,
-        "SELECT status, reason, field FROM mutation WHERE region_id = ?1 AND mutation_id = ?2");
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &known->key.region);
-    sqlite_bind_bytes(statement, 2, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
-    int code = sqlite3_step(statement);
-    known->loaded = true;
-    known->present = code == SQLITE_ROW;
-    if (known->present) {
-        known->status = (enum push_status)sqlite3_column_int(statement, 0);
-        known->reason = (enum push_reason)sqlite3_column_int(statement, 1);
-        known->field = (uint32_t)sqlite3_column_int64(statement, 2);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int load_region(struct sqlite_conn *conn, struct push_region *region)
-{
-    struct store_head head;
-    int code = sqlite_read_head_and_types(conn, &region->id, &head, &region->types);
-
-    if (code != SQLITE_OK)
-        return code;
-    region->loaded = true;
-    region->last_seq = head.last.seq;
-    memcpy(region->last_hash, head.last.hash, AUDIT_HASH_LEN);
-    region->records = head.records;
-    region->digest = head.digest;
-    return SQLITE_OK;
-}
-
-static int load_marker(struct sqlite_conn *conn, struct push_marker *marker)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT kind, seq FROM marker WHERE region_id = ?1 AND family_id = ?2");
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &marker->key.region);
-    sqlite_bind_uuid(statement, 2, &marker->key.family);
-    int code = sqlite3_step(statement);
-    marker->loaded = true;
-    if (code == SQLITE_ROW) {
-        marker->kind = (enum push_marker_kind)sqlite3_column_int(statement, 0);
-        marker->seq = sqlite_column_u64(statement, 1);
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int load_receipts(struct sqlite_conn *conn, struct push_receipts *receipts)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn,
-        "SELECT substr(receipts, 1, 16) FROM receipt WHERE region_id = ?1 AND device_id = ?2");
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &receipts->key.region);
-    sqlite_bind_uuid(statement, 2, &receipts->key.device);
-    int code = sqlite3_step(statement);
-    receipts->loaded = true;
-    if (code == SQLITE_ROW)
-        sqlite_column_copy(statement, 0, receipts->last, AUDIT_HASH_LEN);
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* Takes version, deleted, stamp, body and past from columns 0 to 4. */
-static int record_from_row(struct push_set *set, sqlite3_stmt *statement,
-                           struct push_record *record)
-{
-    struct rpc_bytes body = sqlite_column_view(statement, 3);
-    struct rpc_bytes past = sqlite_column_view(statement, 4);
-
-    record->version = sqlite_column_u64(statement, 0);
-    record->deleted = sqlite3_column_int(statement, 1) != 0;
-    record->stamp = sqlite_column_u64(statement, 2);
-    record->body = arena_dup(&set->arena, body);
-    record->past = arena_dup(&set->arena, past);
-    return record->body.len == body.len && record->past.len == past.len ? SQLITE_ROW : SQLITE_NOMEM;
-}
-
-static int load_record(struct sqlite_conn *conn, struct push_set *set, struct push_record *record)
-{
-    struct record_uuid region = scope_global_region;
-
-    record->loaded = true;
-    if (!record_uuid_is_zero(&record->key.family)) {
-        bool added = false;
-        const struct push_family *family = push_set_family(set, &record->key.family, &added);
-        if (family == NULL)
-            return SQLITE_NOMEM;
-        if (family->regions.count == 0)
-            return SQLITE_OK;
-        region = family->regions.ids[0]; /* each of its regions holds the same */
-    }
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT version, deleted, stamp, body, past FROM record"
-              " WHERE region_id = ?1 AND family_id = ?2 AND type = ?3 AND id = ?4");
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &region);
-    sqlite_bind_uuid(statement, 2, &record->key.family);
-    sqlite3_bind_int64(statement, 3, record->key.type);
-    sqlite_bind_uuid(statement, 4, &record->key.id);
-    int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
-        code = record_from_row(set, statement, record);
-    sqlite3_reset(statement);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* All records of a family that may move; what the set has already may have
- * been changed in this transaction and stays as it is. */
-static int load_whole(struct sqlite_conn *conn, struct push_set *set, struct push_family *family)
-{
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "SELECT version, deleted, stamp, body, past, type, id FROM record"
-              " WHERE region_id = ?1 AND family_id = ?2");
-    int code;
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &family->regions.ids[0]);
-    sqlite_bind_uuid(statement, 2, &family->id);
-    family->whole_loaded = true;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct record_key key = {family->id, (uint32_t)sqlite3_column_int64(statement, 5),
-                                 sqlite_column_uuid(statement, 6)};
-        bool added = false;
-        struct push_record *record = push_set_record(set, &key, &added);
-        if (record == NULL ||
-            (!record->loaded && record_from_row(set, statement, record) != SQLITE_ROW)) {
-            code = SQLITE_NOMEM;
-            break;
-        }
-        record->loaded = true;
-    }
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-/* Loads every entry that was added and not looked for yet; families first,
- * because they tell where records are. */
-static int load_added(struct sqlite_conn *conn, struct push_set *set)
-{
-    int code = SQLITE_OK;
-
-    for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
-        if (!f->loaded)
-            code = load_family(conn, f);
-    for (struct push_known *k = set->known; k != NULL && code == SQLITE_OK; k = k->hh.next)
-        if (!k->loaded)
-            code = load_known(conn, k);
-    for (struct push_receipts *r = set->receipts; r != NULL && code == SQLITE_OK; r = r->hh.next)
-        if (!r->loaded)
-            code = load_receipts(conn, r);
-    for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
-        if (!m->loaded)
-            code = load_marker(conn, m);
-    for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
-        if (f->whole && !f->whole_loaded)
-            code = load_whole(conn, set, f);
-    for (struct push_record *r = set->records; r != NULL && code == SQLITE_OK; r = r->hh.next)
-        if (!r->loaded)
-            code = load_record(conn, set, r);
-    for (struct push_region *r = set->regions; r != NULL && code == SQLITE_OK; r = r->hh.next)
-        if (!r->loaded)
-            code = load_region(conn, r);
-    return code;
-}
-
-int sqlite_push_load(struct sqlite_conn *conn, struct push_set *set, const struct push_batch *batch)
-{
-    bool added = true;
-
-    if (!push_needs(set, batch))
-        return SQLITE_NOMEM;
-    while (added) {
-        int code = load_added(conn, set);
-        if (code != SQLITE_OK)
-            return code;
-        if (!push_needs_more(set, batch, &added))
-            return SQLITE_NOMEM;
-    }
-    return SQLITE_OK;
-}
-
-/* ---- Writing ------------------------------------------------------------ */
 
 static int write_purge(struct sqlite_conn *conn, const struct push_purge *purge)
 {
@@ -236,30 +19,52 @@ static int write_purge(struct sqlite_conn *conn, const struct push_purge *purge)
     return sqlite_conn_run(statement);
 }
 
-static int write_row(struct sqlite_conn *conn, const struct push_row *row)
+static const void *next_row(const void *row)
 {
+    return ((const struct push_row *)row)->hh.next;
+}
+
+static void give_row(sqlite3_context *context, const void *row_shown, int column)
+{
+    const struct push_row *row = row_shown;
     const struct push_record *record = row->record;
-    sqlite3_stmt *statement = sqlite_conn_statement(
+
+    switch (column) {
+    case 0:
+        return sqlite_give_uuid(context, &row->key.region);
+    case 1:
+        return sqlite_give_uuid(context, &record->key.family);
+    case 2:
+        return sqlite_give_u64(context, record->key.type);
+    case 3:
+        return sqlite_give_uuid(context, &record->key.id);
+    case 4:
+        return sqlite_give_u64(context, row->seq);
+    case 5:
+        return sqlite_give_u64(context, record->version);
+    case 6:
+        return sqlite_give_u64(context, record->deleted);
+    case 7:
+        return sqlite_give_u64(context, record->stamp);
+    case 8:
+        return sqlite_give_bytes(context, record->body.data, record->body.len);
+    case 9:
+        return sqlite_give_bytes(context, record->past.data, record->past.len);
+    }
+}
+
+static int write_rows(struct sqlite_conn *conn, const struct push_set *set)
+{
+    struct sqlite_rows rows = {.row = set->rows, .next = next_row, .give = give_row};
+
+    return sqlite_rows_run(
         conn,
-        "INSERT INTO record(region_id, family_id, type, id, seq, version, deleted, stamp, body,"
-        " past) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        "INSERT OR FAIL INTO record(region_id, family_id, type, id, seq, version, deleted, stamp,"
+        " body, past) SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 FROM sqlite_rows WHERE 1"
         " ON CONFLICT (region_id, family_id, type, id) DO UPDATE SET seq = excluded.seq,"
         " version = excluded.version, deleted = excluded.deleted, stamp = excluded.stamp,"
-        " body = excluded.body, past = excluded.past");
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &row->key.region);
-    sqlite_bind_uuid(statement, 2, &record->key.family);
-    sqlite3_bind_int64(statement, 3, record->key.type);
-    sqlite_bind_uuid(statement, 4, &record->key.id);
-    sqlite_bind_u64(statement, 5, row->seq);
-    sqlite_bind_u64(statement, 6, record->version);
-    sqlite3_bind_int(statement, 7, record->deleted);
-    sqlite_bind_u64(statement, 8, record->stamp);
-    sqlite_bind_bytes(statement, 9, record->body.data, record->body.len);
-    sqlite_bind_bytes(statement, 10, record->past.data, record->past.len);
-    return sqlite_conn_run(statement);
+        " body = excluded.body, past = excluded.past",
+        &rows);
 }
 
 static int write_marker(struct sqlite_conn *conn, const struct push_marker *marker)
@@ -278,47 +83,100 @@ static int write_marker(struct sqlite_conn *conn, const struct push_marker *mark
     return sqlite_conn_run(statement);
 }
 
-static int write_log(struct sqlite_conn *conn, const struct push_log *log)
+static const void *next_log(const void *log)
 {
-    const struct audit_entry *entry = &log->entry;
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "INSERT INTO change_log(region_id, seq, kind, family_id, type, id, version, stamp,"
-              " mutation_id, device_id, received_at_ms, hash, mutation)"
-              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)");
-
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &log->region);
-    sqlite_bind_u64(statement, 2, entry->seq);
-    sqlite3_bind_int(statement, 3, entry->kind);
-    sqlite_bind_uuid(statement, 4, &entry->key.family);
-    sqlite3_bind_int64(statement, 5, entry->key.type);
-    sqlite_bind_uuid(statement, 6, &entry->key.id);
-    sqlite_bind_u64(statement, 7, entry->version);
-    sqlite_bind_u64(statement, 8, entry->stamp);
-    sqlite_bind_bytes(statement, 9, entry->mutation_id.bytes, RECORD_MUTATION_ID_LEN);
-    sqlite_bind_uuid(statement, 10, &entry->device);
-    sqlite3_bind_int64(statement, 11, entry->received_at_ms);
-    sqlite_bind_bytes(statement, 12, log->hash, AUDIT_HASH_LEN);
-    sqlite_bind_bytes(statement, 13, log->mutation.data, log->mutation.len);
-    return sqlite_conn_run(statement);
+    return ((const struct push_log *)log)->next;
 }
 
-static int write_known(struct sqlite_conn *conn, const struct push_known *known)
+static void give_log(sqlite3_context *context, const void *row, int column)
 {
-    sqlite3_stmt *statement = sqlite_conn_statement(
-        conn, "INSERT INTO mutation(region_id, mutation_id, status, reason, field)"
-              " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (region_id, mutation_id) DO UPDATE SET"
-              " status = excluded.status, reason = excluded.reason, field = excluded.field");
+    const struct push_log *log = row;
+    const struct audit_entry *entry = &log->entry;
 
-    if (statement == NULL)
-        return sqlite_conn_failure(conn);
-    sqlite_bind_uuid(statement, 1, &known->key.region);
-    sqlite_bind_bytes(statement, 2, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
-    sqlite3_bind_int(statement, 3, known->status);
-    sqlite3_bind_int(statement, 4, known->reason);
-    sqlite3_bind_int64(statement, 5, known->field);
-    return sqlite_conn_run(statement);
+    switch (column) {
+    case 0:
+        return sqlite_give_uuid(context, &log->region);
+    case 1:
+        return sqlite_give_u64(context, entry->seq);
+    case 2:
+        return sqlite_give_u64(context, entry->kind);
+    case 3:
+        return sqlite_give_uuid(context, &entry->key.family);
+    case 4:
+        return sqlite_give_u64(context, entry->key.type);
+    case 5:
+        return sqlite_give_uuid(context, &entry->key.id);
+    case 6:
+        return sqlite_give_u64(context, entry->version);
+    case 7:
+        return sqlite_give_u64(context, entry->stamp);
+    case 8:
+        return sqlite_give_bytes(context, entry->mutation_id.bytes, RECORD_MUTATION_ID_LEN);
+    case 9:
+        return sqlite_give_uuid(context, &entry->device);
+    case 10:
+        return sqlite_give_u64(context, (uint64_t)entry->received_at_ms);
+    case 11:
+        return sqlite_give_bytes(context, log->hash, AUDIT_HASH_LEN);
+    case 12:
+        return sqlite_give_bytes(context, log->mutation.data, log->mutation.len);
+    }
+}
+
+static int write_logs(struct sqlite_conn *conn, const struct push_set *set)
+{
+    struct sqlite_rows rows = {.row = set->logs, .next = next_log, .give = give_log};
+
+    return sqlite_rows_run(
+        conn,
+        "INSERT OR FAIL INTO change_log(region_id, seq, kind, family_id, type, id, version, stamp,"
+        " mutation_id, device_id, received_at_ms, hash, mutation)"
+        " SELECT c0, c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12 FROM sqlite_rows",
+        &rows);
+}
+
+static const struct push_known *first_dirty(const struct push_known *known)
+{
+    while (known != NULL && !known->dirty)
+        known = known->hh.next;
+    return known;
+}
+
+static const void *next_known(const void *known)
+{
+    return first_dirty(((const struct push_known *)known)->hh.next);
+}
+
+static void give_known(sqlite3_context *context, const void *row, int column)
+{
+    const struct push_known *known = row;
+
+    switch (column) {
+    case 0:
+        return sqlite_give_uuid(context, &known->key.region);
+    case 1:
+        return sqlite_give_bytes(context, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
+    case 2:
+        return sqlite_give_u64(context, known->status);
+    case 3:
+        return sqlite_give_u64(context, known->reason);
+    case 4:
+        return sqlite_give_u64(context, known->field);
+    }
+}
+
+static int write_known(struct sqlite_conn *conn, const struct push_set *set)
+{
+    struct sqlite_rows rows = {
+        .row = first_dirty(set->known), .next = next_known, .give = give_known};
+
+    return sqlite_rows_run(
+        conn,
+        "INSERT OR FAIL INTO mutation(region_id, mutation_id, status, reason, field)"
+        " SELECT c0, c1, c2, c3, c4 FROM sqlite_rows WHERE 1"
+        " ON CONFLICT (region_id, mutation_id) DO UPDATE SET"
+        " status = excluded.status, reason = excluded.reason, field = excluded.field",
+        &rows);
 }
 
 static int write_quarantine(struct sqlite_conn *conn, const struct push_quarantine *entry)
@@ -396,7 +254,7 @@ static int write_family(struct sqlite_conn *conn, const struct push_family *fami
     if (remove == NULL || insert == NULL)
         return sqlite_conn_failure(conn);
     sqlite_bind_uuid(remove, 1, &family->id);
-    int code = sqlite_conn_run(remove);
+    int code = family->stored ? sqlite_conn_run(remove) : SQLITE_OK;
     for (size_t i = 0; i < family->regions.count && code == SQLITE_OK; i++) {
         sqlite_bind_uuid(insert, 1, &family->id);
         sqlite_bind_uuid(insert, 2, &family->regions.ids[i]);
@@ -474,16 +332,15 @@ int sqlite_push_write(struct sqlite_conn *conn, struct push_set *set)
             code = write_facilities(conn, f);
     for (struct push_purge *p = set->purges; p != NULL && code == SQLITE_OK; p = p->next)
         code = write_purge(conn, p);
-    for (struct push_row *row = set->rows; row != NULL && code == SQLITE_OK; row = row->hh.next)
-        code = write_row(conn, row);
+    if (code == SQLITE_OK)
+        code = write_rows(conn, set);
     for (struct push_marker *m = set->markers; m != NULL && code == SQLITE_OK; m = m->hh.next)
         if (m->dirty)
             code = write_marker(conn, m);
-    for (struct push_log *log = set->logs; log != NULL && code == SQLITE_OK; log = log->next)
-        code = write_log(conn, log);
-    for (struct push_known *k = set->known; k != NULL && code == SQLITE_OK; k = k->hh.next)
-        if (k->dirty)
-            code = write_known(conn, k);
+    if (code == SQLITE_OK)
+        code = write_logs(conn, set);
+    if (code == SQLITE_OK)
+        code = write_known(conn, set);
     for (struct push_quarantine *q = set->quarantines; q != NULL && code == SQLITE_OK; q = q->next)
         code = write_quarantine(conn, q);
     for (struct push_conflict *c = set->conflicts; c != NULL && code == SQLITE_OK; c = c->next)

@@ -79,6 +79,36 @@ void record_body_encode(const struct record_body *body, struct rpc_buffer *buffe
         wire_put_field(buffer, &body->fields[i]);
 }
 
+static size_t encoded_len(const struct wire_field *field)
+{
+    size_t tag_len = wire_varint_len((uint64_t)field->number << 3);
+
+    switch (field->type) {
+    case WIRE_VARINT:
+        return tag_len + wire_varint_len(field->value);
+    case WIRE_FIXED64:
+        return tag_len + 8;
+    case WIRE_FIXED32:
+        return tag_len + 4;
+    case WIRE_LEN:
+        return tag_len + wire_varint_len(field->bytes.len) + field->bytes.len;
+    }
+    return 0;
+}
+
+bool record_body_is_canonical(const struct record_body *body, struct rpc_bytes bytes)
+{
+    const uint8_t *next = bytes.data;
+
+    for (size_t i = 0; i < body->count; i++) {
+        const struct wire_field *field = &body->fields[i];
+        if (field->raw.data != next || field->raw.len != encoded_len(field))
+            return false;
+        next += field->raw.len;
+    }
+    return (size_t)(next - bytes.data) == bytes.len;
+}
+
 bool record_value_equal(const struct wire_field *a, const struct wire_field *b)
 {
     if (a == NULL || b == NULL)

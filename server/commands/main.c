@@ -12,6 +12,7 @@
 
 #include <getopt.h>
 #include <openssl/rand.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -588,6 +589,8 @@ int main(int argc, char **argv)
     struct command command = {.line = &line};
     bool help = false;
 
+    /* Its own count of memory takes a lock at each allocation, and nobody asks for it. */
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         print_help(argc < 2 ? stderr : stdout);
         return argc < 2 ? EX_USAGE : EX_OK;

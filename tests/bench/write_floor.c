@@ -221,6 +221,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: write_floor SOURCE TARGET [ROWS]\n");
         return 64;
     }
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* as our programs do */
     sqlite3 *source = open_file(argv[1], SQLITE_OPEN_READWRITE);
     sqlite3 *target = open_file(argv[2], SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
     run(target, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");

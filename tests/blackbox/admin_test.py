@@ -420,7 +420,7 @@ class Settings(AdminTest):
         one, two = self.peer(), self.peer()
         far = self.peer(self.server.add_facility("Far away", south))
         defaults = self.settings(one)
-        self.assertEqual(defaults, {"push_batch": 500, "pull_batch": 2000, "batch_bytes": 1048576,
+        self.assertEqual(defaults, {"push_batch": 2000, "pull_batch": 2000, "batch_bytes": 1048576,
                                     "sync_interval_s": 900, "pause": "no", "compression": "best"})
         self.set("--all", "push_batch=70", "pull_batch=90")
         self.set("--region", self.region, "push_batch=60", "pause=yes")

@@ -27,6 +27,7 @@ static void assert_canonical(struct rpc_bytes from, struct rpc_bytes expected)
     CU_ASSERT_TRUE_FATAL(record_body_parse(from, &body));
     record_body_encode(&body, &buffer);
     CU_ASSERT_TRUE(rpc_bytes_equal(rpc_buffer_view(&buffer), expected));
+    CU_ASSERT_EQUAL(record_body_is_canonical(&body, from), rpc_bytes_equal(from, expected));
     rpc_buffer_deinit(&buffer);
 }
 

@@ -182,6 +182,42 @@ static void test_lost_state_row_gives_a_status(void)
     device_close(&device);
 }
 
+/* An outbox of the layout before sealed_last: what was sealed then is sent, parents first,
+ * and its numbers stay its own. */
+static void test_R5_an_outbox_of_the_older_layout(void)
+{
+    struct mini_server *server = mini_server_new(&outpost_v1_schema);
+    struct device device;
+
+    device_open(&device, 1, &outpost_v1_schema);
+    app(&device, "INSERT INTO patient (full_name, date_of_birth) VALUES ('Asha', '1980-01-02'), "
+                 "('Rekha', '1980-01-02')");
+    app(&device, "INSERT INTO blood_pressure (patient_id, systolic_mmhg, diastolic_mmhg)"
+                 " SELECT id, 120, 80 FROM patient");
+    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){0, -1}));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 4);
+    /* Readings had come first, had they been sealed first. */
+    app(&device, "UPDATE outpost_outbox SET n = 10 - (n & 7)");
+    app(&device, "CREATE INDEX outpost_outbox_order ON outpost_outbox (rank, n)");
+    app(&device, "ALTER TABLE outpost_state DROP COLUMN sealed_last");
+    device_reopen(&device, &outpost_v1_schema);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT sealed_last FROM outpost_state"), 9);
+    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT group_concat(type || ' ' || (n & 15)) FROM"
+                                             " (SELECT type, n FROM outpost_outbox ORDER BY n)"),
+                           "10 8,10 9,13 6,13 7");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM sqlite_master WHERE name ="
+                                        " 'outpost_outbox_order'"),
+                    0);
+    app(&device, "INSERT INTO patient (full_name, date_of_birth) VALUES ('Meena', '1980-01-02')");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_STRING_EQUAL(
+        app_text(&device, "SELECT group_concat(n) FROM (SELECT n FROM outpost_journal ORDER BY n)"),
+        "6,7,8,9,10");
+    expect_same(&device, server);
+    device_close(&device);
+    mini_server_free(server);
+}
+
 /* Opening what is as it should be writes nothing. */
 static void test_opening_again_writes_nothing(void)
 {
@@ -268,6 +304,7 @@ int main(void)
         SUITE_TEST(test_newer_database_is_refused),
         SUITE_TEST(test_damaged_database_gives_a_status),
         SUITE_TEST(test_lost_state_row_gives_a_status),
+        SUITE_TEST(test_R5_an_outbox_of_the_older_layout),
         SUITE_TEST(test_opening_again_writes_nothing),
         SUITE_TEST(test_own_triggers_are_mended_and_the_apps_kept),
         SUITE_TEST(test_apps_triggers_fire_for_pulled_rows),

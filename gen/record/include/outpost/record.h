@@ -196,6 +196,9 @@ void record_body_remove(struct record_body *body, uint32_t number);
 /* Appends the canonical encoding (R2). */
 void record_body_encode(const struct record_body *body, struct rpc_buffer *buffer);
 
+/* Whether these bytes, of which body was parsed, are just that encoding. */
+bool record_body_is_canonical(const struct record_body *body, struct rpc_bytes bytes);
+
 /* Equal as values: same kind on the wire and same content. NULL is "not recorded". */
 bool record_value_equal(const struct wire_field *a, const struct wire_field *b);
 

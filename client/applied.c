@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "applied.h"
+
+#include "apply.h"
+#include "schema.h"
+
+/* The columns of OUTBOX_UNEDITED. */
+enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION };
+
+/* The server's version of a record that it did not have. */
+enum { FIRST_VERSION = 1 };
+
+/* What is settled by one call. */
+struct settled {
+    struct record_key keys[STORE_KEYS_MAX]; /* ascending, of one type */
+    size_t count;
+};
+
+/* New: it has no base, and no held copy. */
+static bool is_new(struct store *store, const struct record_key *key,
+                   const struct record_mutation *mutation, bool *new_out)
+{
+    uint64_t stamp = 0;
+
+    *new_out = false;
+    if (mutation->base_version != 0)
+        return true;
+    if (!image_sealed_stamp(store, key, &stamp))
+        return false;
+    *new_out = stamp == 0;
+    return true;
+}
+
+/* settled_out: false: the row is not there, as it should be. */
+static bool settle_row(struct store *store, const struct record_key *key, struct rpc_bytes body,
+                       bool *settled_out)
+{
+    uint64_t stamp = record_stamp(store->hasher, FIRST_VERSION, false, body);
+    struct store_table *table = store_table(store, key->type);
+    sqlite3_stmt *settle = schema_statement(store, table, TABLE_SETTLE);
+
+    if (settle == NULL)
+        return false;
+    int index = schema_bind_key(settle, table->type, key);
+    sqlite3_bind_int64(settle, index, (sqlite3_int64)stamp);
+    sqlite3_bind_int64(settle, index + 1, FIRST_VERSION);
+    if (!store_run(store, settle))
+        return false;
+    *settled_out = sqlite3_changes(store->db) == 1;
+    if (*settled_out)
+        store_sum_add(store, key, stamp);
+    return true;
+}
+
+static bool take_one(struct store *store, const struct record_key *key, struct rpc_bytes bytes,
+                     bool *taken_out)
+{
+    struct record_mutation mutation;
+    bool new;
+
+    *taken_out = false;
+    if (!record_mutation_parse(bytes, &mutation))
+        return store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
+    return is_new(store, key, &mutation, &new) &&
+           (!new || settle_row(store, key, mutation.body, taken_out)) &&
+           (!*taken_out ||
+            (apply_confirm(store, key) && apply_family_present(store, &key->family)));
+}
+
+static bool follows(const struct settled *settled, const struct record_key *key)
+{
+    const struct record_key *before;
+
+    if (settled->count == 0)
+        return true;
+    before = &settled->keys[settled->count - 1];
+    return before->type == key->type && record_key_compare(before, key) < 0;
+}
+
+static bool take_front(struct store *store, const struct applied_run *run, struct settled *settled)
+{
+    size_t most = run->count < STORE_KEYS_MAX ? run->count : STORE_KEYS_MAX;
+    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_UNEDITED);
+    bool good = entry != NULL, taken = true;
+
+    if (good) {
+        sqlite3_bind_int64(entry, 1, run->first);
+        sqlite3_bind_int64(entry, 2, run->first + (int64_t)most - 1);
+    }
+    while (good && taken && settled->count < most && store_step(store, entry) == STORE_ROW) {
+        struct record_key key = {.type = (uint32_t)sqlite3_column_int64(entry, COLUMN_TYPE),
+                                 .family = store_column_uuid(entry, COLUMN_FAMILY),
+                                 .id = store_column_uuid(entry, COLUMN_ID)};
+        int64_t n = sqlite3_column_int64(entry, COLUMN_N);
+        if (n != run->first + (int64_t)settled->count || !follows(settled, &key))
+            break;
+        good = take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), &taken);
+        if (taken)
+            settled->keys[settled->count++] = key;
+    }
+    sqlite3_reset(entry);
+    return good && store_ok(store);
+}
+
+static sqlite3_stmt *over_keys(struct store *store, enum store_statement which,
+                               const struct settled *settled)
+{
+    const struct record_key *first = &settled->keys[0], *last = &settled->keys[settled->count - 1];
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (statement == NULL)
+        return NULL;
+    sqlite3_bind_int64(statement, 1, first->type);
+    store_bind_uuid(statement, 2, &first->family);
+    store_bind_uuid(statement, 3, &last->family);
+    store_bind_uuid(statement, 4, &first->id);
+    store_bind_uuid(statement, 5, &last->id);
+    return statement;
+}
+
+/* Other records may be pending between them. */
+static bool delete_pending(struct store *store, const struct settled *settled)
+{
+    sqlite3_stmt *counted = over_keys(store, STORE_PENDING_COUNT_RUN, settled);
+    bool alone = store_step(store, counted) == STORE_ROW &&
+                 sqlite3_column_int64(counted, 0) == (int64_t)settled->count;
+
+    sqlite3_reset(counted);
+    if (alone)
+        return store_run(store, over_keys(store, STORE_PENDING_DELETE_RUN, settled));
+    for (size_t i = 0; i < settled->count; i++)
+        if (!store_delete_mark(store, STORE_PENDING_DELETE, &settled->keys[i]))
+            return false;
+    return store_ok(store);
+}
+
+static bool delete_marks(struct store *store, const struct settled *settled)
+{
+    static const enum store_statement marks[] = {STORE_REJECTED_DELETE, STORE_WARNING_DELETE,
+                                                 STORE_HELD_DELETE};
+
+    for (size_t j = 0; j < sizeof marks / sizeof marks[0]; j++)
+        for (size_t i = 0; i < settled->count && !store_known_empty(store, marks[j]); i++)
+            if (!store_delete_mark(store, marks[j], &settled->keys[i]))
+                return false;
+    return delete_pending(store, settled);
+}
+
+static bool to_journal(struct store *store, int64_t first, int64_t last, int64_t now_ms)
+{
+    sqlite3_stmt *put = store_statement(store, STORE_JOURNAL_PUT);
+    sqlite3_stmt *remove = store_statement(store, STORE_OUTBOX_DELETE_RUN);
+
+    if (put == NULL || remove == NULL)
+        return false;
+    sqlite3_bind_int64(put, 1, first);
+    sqlite3_bind_int64(put, 2, last);
+    sqlite3_bind_int64(put, 3, now_ms);
+    sqlite3_bind_int64(put, 4, FIRST_VERSION);
+    sqlite3_bind_int64(remove, 1, first);
+    sqlite3_bind_int64(remove, 2, last);
+    return store_run(store, put) && store_run(store, remove);
+}
+
+bool applied_take(struct store *store, const struct applied_run *run, int64_t now_ms,
+                  size_t *taken_out)
+{
+    struct settled settled;
+    int64_t last;
+
+    settled.count = 0;
+    if (!take_front(store, run, &settled))
+        return false;
+    *taken_out = settled.count;
+    last = run->first + (int64_t)settled.count - 1;
+    return settled.count == 0 ||
+           (delete_marks(store, &settled) && to_journal(store, run->first, last, now_ms));
+}

@@ -268,6 +268,8 @@ class Damage(BadInputTest):
         self.assert_agree(one)
 
     def test_a_damaged_store_ends_with_a_status_and_no_device_loses_anything(self):
+        """A store that has lost records tells its devices so, and they take them away; once the backup is
+        there, each phone has again what was written on it, and has given it back (R22)."""
         one = self.device()
         one.run("import", "synthea", str(SYNTHEA))
         one.sync()
@@ -285,17 +287,24 @@ class Damage(BadInputTest):
                 self.assert_ended_well(done, f"{what}: {words}")
                 codes.append(done.returncode)
             self.serve_damaged(one, port, what)
+            self.put_back(store, good)
+            self.server.start(port)
+            one.sync()
             self.assertEqual(int(one.sqlite3("SELECT count(*) FROM patient WHERE zone = 'edited'")), pending,
                              what)
-            for ending in ("-wal", "-shm"):
-                pathlib.Path(str(store) + ending).unlink(missing_ok=True)
-                pathlib.Path(one.db + ending).unlink(missing_ok=True)
-            store.write_bytes(good)
-            pathlib.Path(one.db).write_bytes(good_device)
+            self.assertEqual(self.server.stop(), 0)
+            self.put_back(store, good)
+            self.put_back(pathlib.Path(one.db), good_device)
         self.assertIn(0, codes)
         self.assertTrue({65, 74} & set(codes))
         self.server.start(port)
         self.assert_agree(one)
+
+    @staticmethod
+    def put_back(path, content):
+        for ending in ("-wal", "-shm"):
+            pathlib.Path(f"{path}{ending}").unlink(missing_ok=True)
+        path.write_bytes(content)
 
     def serve_damaged(self, device, port, what):
         run = subprocess.Popen([BIN / "outpostd", "serve", "--data", self.server.data, "--listen",

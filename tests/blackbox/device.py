@@ -42,7 +42,7 @@ class Device:
 
     def sqlite3(self, sql):
         """SQL through the stock sqlite3 command-line tool, not through Outpost."""
-        done = subprocess.run(["sqlite3", "-bail", self.db, sql], capture_output=True, text=True,
+        done = subprocess.run(["sqlite3", "-bail", "-cmd", ".timeout 10000", self.db, sql], capture_output=True, text=True,
                               check=False)
         if done.returncode != 0:
             raise AssertionError(f"sqlite3: {done.stderr}")
@@ -50,7 +50,7 @@ class Device:
 
     def rows(self, sql):
         """A query's rows as SQL literals, so that types and bytes are compared too."""
-        done = subprocess.run(["sqlite3", "-bail", "-quote", self.db, sql], capture_output=True,
+        done = subprocess.run(["sqlite3", "-bail", "-quote", "-cmd", ".timeout 10000", self.db, sql], capture_output=True,
                               text=True, check=True)
         return done.stdout.splitlines()
 

@@ -137,5 +137,6 @@ enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct
     postgres_send(conn, writes ? "BEGIN" : POSTGRES_BEGIN_SNAPSHOT);
     enum postgres_code code =
         writes ? run_write(conn, roles, request) : run_read(conn, roles, request);
-    return code == POSTGRES_OK ? postgres_exec(conn, "COMMIT") : code;
+    return code == POSTGRES_OK && postgres_in_transaction(conn) ? postgres_exec(conn, "COMMIT")
+                                                                : code;
 }

@@ -20,7 +20,7 @@
  * under it.
  */
 #include "store_postgres.h"
-#include "store_queue.h"
+#include "store_completions.h"
 
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -65,32 +65,17 @@ struct postgres_store {
     pthread_mutex_t mutex;
     pthread_cond_t writes_wait;
     pthread_cond_t reads_wait;
-    pthread_cond_t completed_wait;
     pthread_cond_t pause; /* signalled at closing */
     struct region_queue *regions;
     struct region_queue *waiting, **waiting_end;
     struct store_queue writes; /* other than pushes */
     struct store_queue reads;
-    struct store_queue completed;
+    struct store_completions completions;
     size_t request_count; /* waiting */
     bool closing;
     struct worker workers[WRITERS + READERS];
     size_t thread_count;
 };
-
-/* ---- Completions --------------------------------------------------------- */
-
-static void complete(struct postgres_store *self, struct store_request *const *requests,
-                     size_t count)
-{
-    pthread_mutex_lock(&self->mutex);
-    for (size_t i = 0; i < count; i++)
-        store_queue_put(&self->completed, requests[i]);
-    pthread_cond_signal(&self->completed_wait);
-    pthread_mutex_unlock(&self->mutex);
-    if (self->options.notify != NULL)
-        self->options.notify(self->options.context);
-}
 
 /* ---- Regions --------------------------------------------------------------- */
 
@@ -249,7 +234,7 @@ static void run_region(struct worker *worker, struct postgres_group *group)
     struct store_request *requests[POSTGRES_GROUP_MAX];
     for (size_t i = 0; i < group->count; i++)
         requests[i] = &group->pushes[i]->request;
-    complete(worker->store, requests, group->count);
+    store_completions_add(&worker->store->completions, requests, group->count);
 }
 
 /* What waits for the region, as much as a transaction holds. Under the mutex. */
@@ -282,7 +267,7 @@ static void run_one(struct worker *worker, struct store_request *request)
 
     request->status = code == POSTGRES_OK ? store_note(&worker->store->options, request)
                                           : postgres_conn_status(&worker->conn, code);
-    complete(worker->store, &request, 1);
+    store_completions_add(&worker->store->completions, &request, 1);
 }
 
 /* ---- Threads --------------------------------------------------------------------- */
@@ -309,7 +294,7 @@ static void refuse_waiting(struct worker *worker)
     pthread_mutex_unlock(&self->mutex);
     while ((request = store_queue_take(&refused)) != NULL) {
         request->status = status;
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
@@ -396,7 +381,7 @@ static void postgres_submit(struct store *base, struct store_request *request)
         taken = false;
     } else if (request->kind == STORE_PUSH) {
         taken = put_push(self, (struct store_push *)request);
-    } else if (postgres_run_is_write(request->kind)) {
+    } else if (store_is_write(request->kind)) {
         store_queue_put(&self->writes, request);
         pthread_cond_signal(&self->writes_wait);
     } else {
@@ -407,33 +392,18 @@ static void postgres_submit(struct store *base, struct store_request *request)
     pthread_mutex_unlock(&self->mutex);
     if (!taken) {
         request->status = rpc_status_make(RPC_UNAVAILABLE, "the server is overloaded; try later");
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
 static void postgres_drain(struct store *base)
 {
-    struct postgres_store *self = (struct postgres_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    struct store_request *request = self->completed.first;
-    store_queue_init(&self->completed);
-    pthread_mutex_unlock(&self->mutex);
-    while (request != NULL) {
-        struct store_request *next = request->next;
-        request->done(request);
-        request = next;
-    }
+    store_completions_drain(&((struct postgres_store *)base)->completions);
 }
 
 static void postgres_wait(struct store *base)
 {
-    struct postgres_store *self = (struct postgres_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    while (self->completed.first == NULL)
-        pthread_cond_wait(&self->completed_wait, &self->mutex);
-    pthread_mutex_unlock(&self->mutex);
+    store_completions_wait(&((struct postgres_store *)base)->completions);
 }
 
 /* Accepts half-opened objects: it is also the error path of opening. */
@@ -455,7 +425,7 @@ static void postgres_close(struct store *base)
         record_hasher_free(self->workers[i].hasher);
     }
     pthread_cond_destroy(&self->pause);
-    pthread_cond_destroy(&self->completed_wait);
+    store_completions_deinit(&self->completions);
     pthread_cond_destroy(&self->reads_wait);
     pthread_cond_destroy(&self->writes_wait);
     pthread_mutex_destroy(&self->mutex);
@@ -494,12 +464,11 @@ static struct postgres_store *postgres_store_new(const char *conninfo,
     self->options = *options;
     store_queue_init(&self->writes);
     store_queue_init(&self->reads);
-    store_queue_init(&self->completed);
+    store_completions_init(&self->completions, options);
     self->waiting_end = &self->waiting;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->writes_wait, NULL);
     pthread_cond_init(&self->reads_wait, NULL);
-    pthread_cond_init(&self->completed_wait, NULL);
     pthread_cond_init(&self->pause, NULL);
     self->conninfo = strdup(conninfo);
     for (size_t i = 0; i < WRITERS + READERS; i++) {

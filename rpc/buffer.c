@@ -51,17 +51,6 @@ uint8_t *rpc_buffer_reserve(struct rpc_buffer *buffer, size_t len)
     return buffer->data + buffer->len;
 }
 
-void rpc_buffer_append(struct rpc_buffer *buffer, const void *data, size_t len)
-{
-    if (len == 0)
-        return;
-    uint8_t *room = rpc_buffer_reserve(buffer, len);
-    if (room == NULL)
-        return;
-    memcpy(room, data, len);
-    buffer->len += len;
-}
-
 void rpc_buffer_drop(struct rpc_buffer *buffer, size_t len)
 {
     assert(len <= buffer->len);

@@ -108,6 +108,11 @@ uint64_t postgres_changed(const PGresult *result)
     return strtoull(PQcmdTuples((PGresult *)result), NULL, 10);
 }
 
+bool postgres_is_null(const PGresult *result, size_t row, int column)
+{
+    return PQgetisnull(result, (int)row, column) != 0;
+}
+
 struct rpc_bytes postgres_bytes(const PGresult *result, size_t row, int column)
 {
     return rpc_bytes_view(PQgetvalue(result, (int)row, column),
@@ -118,9 +123,10 @@ void postgres_copy(const PGresult *result, size_t row, int column, uint8_t *byte
 {
     struct rpc_bytes bytes = postgres_bytes(result, row, column);
 
-    memset(bytes_out, 0, len);
     if (bytes.len == len)
         memcpy(bytes_out, bytes.data, len);
+    else
+        memset(bytes_out, 0, len);
 }
 
 struct record_uuid postgres_uuid(const PGresult *result, size_t row, int column)
@@ -131,14 +137,25 @@ struct record_uuid postgres_uuid(const PGresult *result, size_t row, int column)
     return id;
 }
 
+static uint64_t from_big_endian(const uint8_t *bytes, size_t len)
+{
+    uint64_t value = 0;
+
+    for (size_t i = 0; i < len; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+/* Lengths that the compiler knows are one load each. */
 static uint64_t number(const PGresult *result, size_t row, int column)
 {
     struct rpc_bytes bytes = postgres_bytes(result, row, column);
-    uint64_t value = 0;
 
-    for (size_t i = 0; i < bytes.len; i++)
-        value = value << 8 | bytes.data[i];
-    return value;
+    if (bytes.len == sizeof(uint64_t))
+        return from_big_endian(bytes.data, sizeof(uint64_t));
+    if (bytes.len == sizeof(uint32_t))
+        return from_big_endian(bytes.data, sizeof(uint32_t));
+    return from_big_endian(bytes.data, bytes.len);
 }
 
 uint64_t postgres_u64(const PGresult *result, size_t row, int column)

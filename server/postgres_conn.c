@@ -407,6 +407,12 @@ enum postgres_code postgres_exec(struct postgres_conn *conn, const char *sql)
     return postgres_exchange(conn);
 }
 
+bool postgres_in_transaction(const struct postgres_conn *conn)
+{
+    return (!conn->exchanged && conn->sent_count > 0) ||
+           PQtransactionStatus(conn->pg) != PQTRANS_IDLE;
+}
+
 void postgres_rollback(struct postgres_conn *conn)
 {
     if (conn->pg == NULL)

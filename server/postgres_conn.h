@@ -105,6 +105,9 @@ size_t postgres_send(struct postgres_conn *conn, const char *sql);
 /* Waits for all. Not OK: no result is good. */
 enum postgres_code postgres_exchange(struct postgres_conn *conn);
 
+/* Whether one is open, or something is put together: some end theirs with an exchange. */
+bool postgres_in_transaction(const struct postgres_conn *conn);
+
 /* Drops what was put together and not exchanged, if anything, and ends the open
  * transaction, if any. */
 void postgres_rollback(struct postgres_conn *conn);
@@ -148,6 +151,7 @@ size_t postgres_row_count(const PGresult *result);
 uint64_t postgres_changed(const PGresult *result);
 
 /* Columns, 0-based. An id of a wrong length is zeros: checks of content find it. */
+bool postgres_is_null(const PGresult *result, size_t row, int column);
 struct rpc_bytes postgres_bytes(const PGresult *result, size_t row, int column);
 struct record_uuid postgres_uuid(const PGresult *result, size_t row, int column);
 uint64_t postgres_u64(const PGresult *result, size_t row, int column);

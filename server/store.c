@@ -4,12 +4,50 @@
  */
 #include "store.h"
 
+#include "push_set.h"
+
 #include <stdlib.h>
 
 void store_close(struct store *store)
 {
     if (store != NULL)
         store->engine->close(store);
+}
+
+bool store_is_write(enum store_kind kind)
+{
+    switch (kind) {
+    case STORE_PUSH:
+    case STORE_CAUGHT_UP:
+    case STORE_ENROL:
+    case STORE_RECERTIFY:
+    case STORE_CODE_ADD:
+    case STORE_DEVICE_CHANGE:
+    case STORE_SETTING_SET:
+    case STORE_ROLLOUT_CHANGE:
+    case STORE_ROLLOUT_REVIEW:
+    case STORE_SYNC_NOTE:
+    case STORE_QUARANTINE_RETRY:
+    case STORE_QUARANTINE_DISCARD:
+    case STORE_CONFLICT_RESOLVE:
+    case STORE_DEVICE_ADD:
+        return true;
+    default:
+        return false;
+    }
+}
+
+struct store_place store_place_in(struct push_set *set, const struct record_uuid *region_id)
+{
+    bool added = false;
+    const struct push_region *region = push_set_region(set, region_id, &added);
+    struct store_place place = {0};
+
+    if (region != NULL) {
+        place.seq = region->last_seq;
+        memcpy(place.hash, region->last_hash, STORE_HASH_LEN);
+    }
+    return place;
 }
 
 struct rpc_status store_note(const struct store_options *options,

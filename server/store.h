@@ -611,6 +611,10 @@ static inline void store_submit(struct store *store, struct store_request *reque
     store->engine->submit(store, request);
 }
 
+/* For engines: whether the request writes. */
+bool store_is_write(enum store_kind kind);
+/* For engines: the region's head as a transaction leaves it. */
+struct store_place store_place_in(struct push_set *set, const struct record_uuid *region_id);
 /* For engines: notes what the request has committed, if anything is to be noted. */
 struct rpc_status store_note(const struct store_options *options,
                              const struct store_request *request);

@@ -16,11 +16,11 @@
  * COMMIT got no answer may be in the database: it is answered UNAVAILABLE too, and
  * what the device sends again is recognised by its ids (I2).
  *
- * The mutex guards the queues, the regions' table and `closing`; nothing is done
+ * The mutex guards the queues, the regions and `closing`; nothing is done
  * under it.
  */
-#include "store_postgres.h"
-#include "store_queue.h"
+#include "store_completions.h"
+#include "store_postgres_regions.h"
 
 #include <openssl/rand.h>
 #include <pthread.h>
@@ -39,16 +39,6 @@ enum {
     CONNECT_PAUSE_MOST_MS = 5000,
 };
 
-/* A region with pushes waiting or under way. */
-struct region_queue {
-    struct record_uuid region_id;
-    struct store_queue pushes;
-    bool waits;                /* for a writer; with no pushes left if they were refused */
-    bool taken;                /* by a writer */
-    struct region_queue *next; /* among those that wait for a writer */
-    UT_hash_handle hh;
-};
-
 struct worker {
     struct postgres_store *store;
     struct postgres_conn conn;
@@ -65,93 +55,16 @@ struct postgres_store {
     pthread_mutex_t mutex;
     pthread_cond_t writes_wait;
     pthread_cond_t reads_wait;
-    pthread_cond_t completed_wait;
     pthread_cond_t pause; /* signalled at closing */
-    struct region_queue *regions;
-    struct region_queue *waiting, **waiting_end;
+    struct postgres_regions regions;
     struct store_queue writes; /* other than pushes */
     struct store_queue reads;
-    struct store_queue completed;
+    struct store_completions completions;
     size_t request_count; /* waiting */
     bool closing;
     struct worker workers[WRITERS + READERS];
     size_t thread_count;
 };
-
-/* ---- Completions --------------------------------------------------------- */
-
-static void complete(struct postgres_store *self, struct store_request *const *requests,
-                     size_t count)
-{
-    pthread_mutex_lock(&self->mutex);
-    for (size_t i = 0; i < count; i++)
-        store_queue_put(&self->completed, requests[i]);
-    pthread_cond_signal(&self->completed_wait);
-    pthread_mutex_unlock(&self->mutex);
-    if (self->options.notify != NULL)
-        self->options.notify(self->options.context);
-}
-
-/* ---- Regions --------------------------------------------------------------- */
-
-static void region_wait(struct postgres_store *self, struct region_queue *region)
-{
-    region->waits = true;
-    region->next = NULL;
-    *self->waiting_end = region;
-    self->waiting_end = &region->next;
-    pthread_cond_signal(&self->writes_wait);
-}
-
-static bool put_push(struct postgres_store *self, struct store_push *push)
-{
-    struct region_queue *region;
-
-    HASH_FIND(hh, self->regions, &push->region_id, sizeof push->region_id, region);
-    if (region == NULL) {
-        region = calloc(1, sizeof *region);
-        if (region == NULL)
-            return false;
-        region->region_id = push->region_id;
-        store_queue_init(&region->pushes);
-        HASH_ADD(hh, self->regions, region_id, sizeof region->region_id, region);
-        if (region->hh.tbl == NULL) {
-            free(region);
-            return false;
-        }
-    }
-    store_queue_put(&region->pushes, &push->request);
-    if (!region->taken && !region->waits)
-        region_wait(self, region);
-    return true;
-}
-
-static struct region_queue *take_region(struct postgres_store *self)
-{
-    struct region_queue *region = self->waiting;
-
-    if (region == NULL)
-        return NULL;
-    self->waiting = region->next;
-    if (self->waiting == NULL)
-        self->waiting_end = &self->waiting;
-    region->waits = false;
-    region->taken = true;
-    return region;
-}
-
-static void release_region(struct postgres_store *self, struct region_queue *region)
-{
-    pthread_mutex_lock(&self->mutex);
-    region->taken = false;
-    if (region->pushes.count > 0) {
-        region_wait(self, region);
-    } else {
-        HASH_DEL(self->regions, region);
-        free(region);
-    }
-    pthread_mutex_unlock(&self->mutex);
-}
 
 /* ---- Connections -------------------------------------------------------------- */
 
@@ -249,24 +162,7 @@ static void run_region(struct worker *worker, struct postgres_group *group)
     struct store_request *requests[POSTGRES_GROUP_MAX];
     for (size_t i = 0; i < group->count; i++)
         requests[i] = &group->pushes[i]->request;
-    complete(worker->store, requests, group->count);
-}
-
-/* What waits for the region, as much as a transaction holds. Under the mutex. */
-static void take_group(struct postgres_store *self, struct region_queue *region,
-                       struct postgres_group *group)
-{
-    size_t mutations = 0;
-
-    *group = (struct postgres_group){.count = 0};
-    while (group->count < POSTGRES_GROUP_MAX && mutations < STORE_TRANSACTION_MUTATIONS_MAX) {
-        struct store_push *push = (struct store_push *)store_queue_take(&region->pushes);
-        if (push == NULL)
-            break;
-        self->request_count--;
-        mutations += push->batch->item_count;
-        group->pushes[group->count++] = push;
-    }
+    store_completions_add(&worker->store->completions, requests, group->count);
 }
 
 /* ---- Everything else ------------------------------------------------------------- */
@@ -282,7 +178,7 @@ static void run_one(struct worker *worker, struct store_request *request)
 
     request->status = code == POSTGRES_OK ? store_note(&worker->store->options, request)
                                           : postgres_conn_status(&worker->conn, code);
-    complete(worker->store, &request, 1);
+    store_completions_add(&worker->store->completions, &request, 1);
 }
 
 /* ---- Threads --------------------------------------------------------------------- */
@@ -293,14 +189,11 @@ static void refuse_waiting(struct worker *worker)
     struct postgres_store *self = worker->store;
     struct rpc_status status = postgres_conn_status(&worker->conn, POSTGRES_LOST);
     struct store_queue refused;
-    struct region_queue *region, *next;
     struct store_request *request;
 
     store_queue_init(&refused);
     pthread_mutex_lock(&self->mutex);
-    HASH_ITER(hh, self->regions, region, next)
-    while ((request = store_queue_take(&region->pushes)) != NULL)
-        store_queue_put(&refused, request);
+    postgres_regions_empty(&self->regions, &refused);
     while ((request = store_queue_take(&self->writes)) != NULL)
         store_queue_put(&refused, request);
     while ((request = store_queue_take(&self->reads)) != NULL)
@@ -309,7 +202,7 @@ static void refuse_waiting(struct worker *worker)
     pthread_mutex_unlock(&self->mutex);
     while ((request = store_queue_take(&refused)) != NULL) {
         request->status = status;
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
@@ -337,6 +230,14 @@ static void find_database(struct worker *worker)
     }
 }
 
+static void release(struct postgres_store *self, struct postgres_region *region)
+{
+    pthread_mutex_lock(&self->mutex);
+    postgres_regions_release(&self->regions, region);
+    pthread_cond_signal(&self->writes_wait);
+    pthread_mutex_unlock(&self->mutex);
+}
+
 static void *writer_main(void *context)
 {
     struct worker *worker = context;
@@ -346,13 +247,16 @@ static void *writer_main(void *context)
     for (;;) {
         find_database(worker);
         pthread_mutex_lock(&self->mutex);
-        while (self->waiting == NULL && self->writes.first == NULL && !self->closing)
+        while (self->regions.waiting == NULL && self->writes.first == NULL && !self->closing)
             pthread_cond_wait(&self->writes_wait, &self->mutex);
         struct store_request *other = store_queue_take(&self->writes);
-        struct region_queue *region = other == NULL ? take_region(self) : NULL;
+        struct postgres_region *region =
+            other == NULL ? postgres_regions_take(&self->regions) : NULL;
         self->request_count -= other != NULL;
-        if (region != NULL)
-            take_group(self, region, &group);
+        if (region != NULL) {
+            postgres_region_group(region, &group);
+            self->request_count -= group.count;
+        }
         pthread_mutex_unlock(&self->mutex);
         if (other == NULL && region == NULL)
             return NULL;
@@ -361,7 +265,7 @@ static void *writer_main(void *context)
         if (region != NULL && group.count > 0)
             run_region(worker, &group);
         if (region != NULL)
-            release_region(self, region);
+            release(self, region);
     }
 }
 
@@ -395,8 +299,9 @@ static void postgres_submit(struct store *base, struct store_request *request)
     if (self->request_count >= STORE_REQUESTS_MAX) {
         taken = false;
     } else if (request->kind == STORE_PUSH) {
-        taken = put_push(self, (struct store_push *)request);
-    } else if (postgres_run_is_write(request->kind)) {
+        taken = postgres_regions_put(&self->regions, (struct store_push *)request);
+        pthread_cond_signal(&self->writes_wait);
+    } else if (store_is_write(request->kind)) {
         store_queue_put(&self->writes, request);
         pthread_cond_signal(&self->writes_wait);
     } else {
@@ -407,33 +312,18 @@ static void postgres_submit(struct store *base, struct store_request *request)
     pthread_mutex_unlock(&self->mutex);
     if (!taken) {
         request->status = rpc_status_make(RPC_UNAVAILABLE, "the server is overloaded; try later");
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
 static void postgres_drain(struct store *base)
 {
-    struct postgres_store *self = (struct postgres_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    struct store_request *request = self->completed.first;
-    store_queue_init(&self->completed);
-    pthread_mutex_unlock(&self->mutex);
-    while (request != NULL) {
-        struct store_request *next = request->next;
-        request->done(request);
-        request = next;
-    }
+    store_completions_drain(&((struct postgres_store *)base)->completions);
 }
 
 static void postgres_wait(struct store *base)
 {
-    struct postgres_store *self = (struct postgres_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    while (self->completed.first == NULL)
-        pthread_cond_wait(&self->completed_wait, &self->mutex);
-    pthread_mutex_unlock(&self->mutex);
+    store_completions_wait(&((struct postgres_store *)base)->completions);
 }
 
 /* Accepts half-opened objects: it is also the error path of opening. */
@@ -455,7 +345,7 @@ static void postgres_close(struct store *base)
         record_hasher_free(self->workers[i].hasher);
     }
     pthread_cond_destroy(&self->pause);
-    pthread_cond_destroy(&self->completed_wait);
+    store_completions_deinit(&self->completions);
     pthread_cond_destroy(&self->reads_wait);
     pthread_cond_destroy(&self->writes_wait);
     pthread_mutex_destroy(&self->mutex);
@@ -494,12 +384,11 @@ static struct postgres_store *postgres_store_new(const char *conninfo,
     self->options = *options;
     store_queue_init(&self->writes);
     store_queue_init(&self->reads);
-    store_queue_init(&self->completed);
-    self->waiting_end = &self->waiting;
+    store_completions_init(&self->completions, options);
+    postgres_regions_init(&self->regions);
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->writes_wait, NULL);
     pthread_cond_init(&self->reads_wait, NULL);
-    pthread_cond_init(&self->completed_wait, NULL);
     pthread_cond_init(&self->pause, NULL);
     self->conninfo = strdup(conninfo);
     for (size_t i = 0; i < WRITERS + READERS; i++) {

@@ -41,7 +41,6 @@ struct postgres_group {
     struct postgres_locks locks; /* as wide as the last try needed */
 };
 
-bool postgres_run_is_write(enum store_kind kind);
 enum postgres_code postgres_run_group(struct postgres_conn *conn, const struct scope_roles *roles,
                                       struct record_hasher *hasher, struct postgres_group *group);
 /* What reads look into: nothing that is committed later is seen. */

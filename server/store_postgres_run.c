@@ -8,19 +8,6 @@
 
 /* ---- Pushes -------------------------------------------------------------------- */
 
-static struct store_place place_in(struct push_set *set, const struct record_uuid *region_id)
-{
-    bool added = false;
-    const struct push_region *region = push_set_region(set, region_id, &added);
-    struct store_place place = {0};
-
-    if (region != NULL) {
-        place.seq = region->last_seq;
-        memcpy(place.hash, region->last_hash, STORE_HASH_LEN);
-    }
-    return place;
-}
-
 enum postgres_code postgres_run_group(struct postgres_conn *conn, const struct scope_roles *roles,
                                       struct record_hasher *hasher, struct postgres_group *group)
 {
@@ -29,36 +16,14 @@ enum postgres_code postgres_run_group(struct postgres_conn *conn, const struct s
     push_set_init(&set, roles, hasher);
     enum postgres_code code = postgres_push(conn, &set, group->pushes, group->count, &group->locks);
     for (size_t i = 0; i < group->count && code == POSTGRES_OK; i++) {
-        group->pushes[i]->head_global = place_in(&set, &scope_global_region);
-        group->pushes[i]->head_region = place_in(&set, &group->pushes[i]->region_id);
+        group->pushes[i]->head_global = store_place_in(&set, &scope_global_region);
+        group->pushes[i]->head_region = store_place_in(&set, &group->pushes[i]->region_id);
     }
     push_set_deinit(&set);
     return code;
 }
 
 /* ---- Everything else ------------------------------------------------------------- */
-
-bool postgres_run_is_write(enum store_kind kind)
-{
-    switch (kind) {
-    case STORE_CAUGHT_UP:
-    case STORE_ENROL:
-    case STORE_RECERTIFY:
-    case STORE_CODE_ADD:
-    case STORE_DEVICE_CHANGE:
-    case STORE_SETTING_SET:
-    case STORE_ROLLOUT_CHANGE:
-    case STORE_ROLLOUT_REVIEW:
-    case STORE_SYNC_NOTE:
-    case STORE_QUARANTINE_RETRY:
-    case STORE_QUARANTINE_DISCARD:
-    case STORE_CONFLICT_RESOLVE:
-    case STORE_DEVICE_ADD:
-        return true;
-    default:
-        return false;
-    }
-}
 
 static enum postgres_code run_write(struct postgres_conn *conn, const struct scope_roles *roles,
                                     struct store_request *request)
@@ -128,7 +93,7 @@ static enum postgres_code run_read(struct postgres_conn *conn, const struct scop
 enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct scope_roles *roles,
                                         struct record_hasher *hasher, struct store_request *request)
 {
-    bool writes = postgres_run_is_write(request->kind);
+    bool writes = store_is_write(request->kind);
 
     /* A push, which begins its own transactions. */
     if (request->kind == STORE_QUARANTINE_RETRY)
@@ -137,5 +102,6 @@ enum postgres_code postgres_run_request(struct postgres_conn *conn, const struct
     postgres_send(conn, writes ? "BEGIN" : POSTGRES_BEGIN_SNAPSHOT);
     enum postgres_code code =
         writes ? run_write(conn, roles, request) : run_read(conn, roles, request);
-    return code == POSTGRES_OK ? postgres_exec(conn, "COMMIT") : code;
+    return code == POSTGRES_OK && postgres_in_transaction(conn) ? postgres_exec(conn, "COMMIT")
+                                                                : code;
 }

@@ -10,10 +10,10 @@
  *
  *   submit -> writes | reads -> (threads) -> completed -> drain -> done()
  *
- * The mutex guards the three queues and `closing`; nothing is done under it.
+ * The mutex guards the two queues and `closing`; nothing is done under it.
  */
 #include "store_sqlite.h"
-#include "store_queue.h"
+#include "store_completions.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -31,27 +31,15 @@ struct sqlite_store {
     pthread_mutex_t mutex;
     pthread_cond_t writes_wait;
     pthread_cond_t reads_wait;
-    pthread_cond_t completed_wait;
     struct store_queue writes;
     struct store_queue reads;
-    struct store_queue completed;
+    struct store_completions completions;
     bool closing;
     struct sqlite_runner runner; /* the writer's */
     struct sqlite_conn readers[READER_COUNT];
     pthread_t threads[READER_COUNT + 1];
     size_t thread_count;
 };
-
-static void complete(struct sqlite_store *self, struct store_request *const *requests, size_t count)
-{
-    pthread_mutex_lock(&self->mutex);
-    for (size_t i = 0; i < count; i++)
-        store_queue_put(&self->completed, requests[i]);
-    pthread_cond_signal(&self->completed_wait);
-    pthread_mutex_unlock(&self->mutex);
-    if (self->options.notify != NULL)
-        self->options.notify(self->options.context);
-}
 
 /* ---- The writer ---------------------------------------------------------- */
 
@@ -85,7 +73,7 @@ static void *writer_main(void *context)
         if (count == 0)
             return NULL;
         sqlite_run_writes(&self->runner, requests, count);
-        complete(self, requests, count);
+        store_completions_add(&self->completions, requests, count);
     }
 }
 
@@ -111,7 +99,7 @@ static void *reader_main(void *context)
         if (request == NULL)
             return NULL;
         sqlite_run_read(reader.conn, &self->runner.options.roles, request);
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
@@ -120,7 +108,7 @@ static void *reader_main(void *context)
 static void sqlite_submit(struct store *base, struct store_request *request)
 {
     struct sqlite_store *self = (struct sqlite_store *)base;
-    bool write = sqlite_run_is_write(request->kind);
+    bool write = store_is_write(request->kind);
 
     pthread_mutex_lock(&self->mutex);
     bool full = self->writes.count + self->reads.count >= STORE_REQUESTS_MAX;
@@ -131,33 +119,18 @@ static void sqlite_submit(struct store *base, struct store_request *request)
     pthread_mutex_unlock(&self->mutex);
     if (full) {
         request->status = rpc_status_make(RPC_UNAVAILABLE, "the server is overloaded; try later");
-        complete(self, &request, 1);
+        store_completions_add(&self->completions, &request, 1);
     }
 }
 
 static void sqlite_drain(struct store *base)
 {
-    struct sqlite_store *self = (struct sqlite_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    struct store_request *request = self->completed.first;
-    store_queue_init(&self->completed);
-    pthread_mutex_unlock(&self->mutex);
-    while (request != NULL) {
-        struct store_request *next = request->next;
-        request->done(request);
-        request = next;
-    }
+    store_completions_drain(&((struct sqlite_store *)base)->completions);
 }
 
 static void sqlite_wait(struct store *base)
 {
-    struct sqlite_store *self = (struct sqlite_store *)base;
-
-    pthread_mutex_lock(&self->mutex);
-    while (self->completed.first == NULL)
-        pthread_cond_wait(&self->completed_wait, &self->mutex);
-    pthread_mutex_unlock(&self->mutex);
+    store_completions_wait(&((struct sqlite_store *)base)->completions);
 }
 
 /* Accepts half-opened objects: it is also the error path of opening. */
@@ -176,7 +149,7 @@ static void sqlite_close(struct store *base)
     for (size_t i = 0; i < READER_COUNT; i++)
         sqlite_conn_close(&self->readers[i]);
     sqlite_runner_deinit(&self->runner);
-    pthread_cond_destroy(&self->completed_wait);
+    store_completions_deinit(&self->completions);
     pthread_cond_destroy(&self->reads_wait);
     pthread_cond_destroy(&self->writes_wait);
     pthread_mutex_destroy(&self->mutex);
@@ -226,11 +199,10 @@ static struct sqlite_store *sqlite_store_new(const char *file, const struct stor
     self->options = *options;
     store_queue_init(&self->writes);
     store_queue_init(&self->reads);
-    store_queue_init(&self->completed);
+    store_completions_init(&self->completions, options);
     pthread_mutex_init(&self->mutex, NULL);
     pthread_cond_init(&self->writes_wait, NULL);
     pthread_cond_init(&self->reads_wait, NULL);
-    pthread_cond_init(&self->completed_wait, NULL);
     self->file = strdup(file);
     return self;
 }

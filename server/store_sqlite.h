@@ -25,7 +25,6 @@ struct rpc_status sqlite_runner_open(struct sqlite_runner *runner, const char *f
 /* Accepts one that failed to open. */
 void sqlite_runner_deinit(struct sqlite_runner *runner);
 
-bool sqlite_run_is_write(enum store_kind kind);
 /* All in one transaction, in their order (R10). */
 void sqlite_run_writes(struct sqlite_runner *runner, struct store_request *const *requests,
                        size_t count);

@@ -26,29 +26,6 @@ void sqlite_runner_deinit(struct sqlite_runner *runner)
 
 /* ---- Writes -------------------------------------------------------------- */
 
-bool sqlite_run_is_write(enum store_kind kind)
-{
-    switch (kind) {
-    case STORE_PUSH:
-    case STORE_CAUGHT_UP:
-    case STORE_ENROL:
-    case STORE_RECERTIFY:
-    case STORE_CODE_ADD:
-    case STORE_DEVICE_CHANGE:
-    case STORE_SETTING_SET:
-    case STORE_ROLLOUT_CHANGE:
-    case STORE_ROLLOUT_REVIEW:
-    case STORE_SYNC_NOTE:
-    case STORE_QUARANTINE_RETRY:
-    case STORE_QUARANTINE_DISCARD:
-    case STORE_CONFLICT_RESOLVE:
-    case STORE_DEVICE_ADD:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static int run_other_write(struct sqlite_runner *self, struct store_request *request)
 {
     const struct scope_roles *roles = &self->options.roles;
@@ -85,19 +62,6 @@ static int run_other_write(struct sqlite_runner *self, struct store_request *req
         assert(!"not a write");
         return SQLITE_MISUSE;
     }
-}
-
-static struct store_place place_in(struct push_set *set, const struct record_uuid *region_id)
-{
-    bool added = false;
-    const struct push_region *region = push_set_region(set, region_id, &added);
-    struct store_place place = {0};
-
-    if (region != NULL) {
-        place.seq = region->last_seq;
-        memcpy(place.hash, region->last_hash, STORE_HASH_LEN);
-    }
-    return place;
 }
 
 static int run_push(struct sqlite_runner *self, struct push_set *set, struct store_push *push)
@@ -148,8 +112,8 @@ static int run_group(struct sqlite_runner *self, struct store_request *const *re
         requests[i]->status = code == SQLITE_OK ? store_note(&self->options, requests[i]) : status;
         if (requests[i]->kind == STORE_PUSH && code == SQLITE_OK) {
             struct store_push *push = (struct store_push *)requests[i];
-            push->head_global = place_in(&set, &scope_global_region);
-            push->head_region = place_in(&set, &push->region_id);
+            push->head_global = store_place_in(&set, &scope_global_region);
+            push->head_region = store_place_in(&set, &push->region_id);
         }
     }
     push_set_deinit(&set);

@@ -24,7 +24,7 @@ static void stepped_submit(struct store *base, struct store_request *request)
 {
     struct stepped_store *self = (struct stepped_store *)base;
 
-    store_queue_put(sqlite_run_is_write(request->kind) ? &self->writes : &self->reads, request);
+    store_queue_put(store_is_write(request->kind) ? &self->writes : &self->reads, request);
 }
 
 static void execute_writes(struct stepped_store *self, size_t count)

@@ -119,6 +119,11 @@ void wire_put_varint(struct rpc_buffer *buffer, uint64_t value)
     uint8_t bytes[VARINT_LEN_MAX];
     size_t len = 0;
 
+    if (value < 0x80) { /* tags, short lengths, most numbers */
+        bytes[0] = (uint8_t)value;
+        rpc_buffer_append(buffer, bytes, 1);
+        return;
+    }
     while (value >= 0x80) {
         bytes[len++] = (uint8_t)(value | 0x80);
         value >>= 7;

@@ -403,7 +403,7 @@ static void split_submit(struct store *base, struct store_request *request)
 {
     struct split_store *self = (struct split_store *)base;
 
-    store_queue_put(sqlite_run_is_write(request->kind) ? &self->writes : &self->reads, request);
+    store_queue_put(store_is_write(request->kind) ? &self->writes : &self->reads, request);
 }
 
 /* The oldest n; pushes that stand one behind the other share a transaction. */

@@ -227,6 +227,56 @@ static void test_R8_receipts_chain(void)
 
 /* ---- Pages ------------------------------------------------------------------------ */
 
+/* Of a newer version, with a field that is large. */
+static void add_large_patient(struct push_batch *batch, uint32_t n)
+{
+    static const uint8_t bytes[20000] = {1};
+    const struct wire_field field = {
+        .number = 2000, .type = WIRE_LEN, .bytes = {bytes, sizeof bytes}};
+    struct record_body body;
+
+    valid_body(fixture.roles.root, n, &body);
+    CU_ASSERT_TRUE_FATAL(record_body_set(&body, &field));
+    add_mutation(batch, patient_key(n), &body, 0, 0);
+}
+
+/* Pages until the end: each record once, in order; what they brought agrees with the
+ * region's head. */
+static void read_pages(enum store_part part, size_t rows_max, size_t bytes_max, uint64_t records)
+{
+    struct record_key after = {.type = 0};
+    uint64_t after_seq = 0, digest = 0, rows = 0;
+    bool at_end = false;
+
+    while (!at_end) {
+        struct store_page page = {.region_id = region_id,
+                                  .part = part,
+                                  .after = after,
+                                  .after_seq = after_seq,
+                                  .rows_max = rows_max,
+                                  .bytes_max = bytes_max};
+        struct rpc_status status = fixture_run(&page.request, STORE_PAGE);
+        CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
+        CU_ASSERT_TRUE(page.row_count <= rows_max);
+        CU_ASSERT_TRUE_FATAL(page.row_count > 0 || page.at_end);
+        for (size_t i = 0; i < page.row_count; i++) {
+            const struct store_row *row = &page.rows[i];
+            CU_ASSERT_TRUE(part == STORE_TAIL || record_key_compare(&row->key, &after) > 0);
+            CU_ASSERT_TRUE(part != STORE_TAIL || row->seq > after_seq);
+            CU_ASSERT_TRUE(row->offset < bytes_max); /* it is full with one that passes it */
+            after = row->key;
+            after_seq = row->seq;
+            digest += record_digest_share(row->key.type, &row->key.id, row->stamp);
+            rows++;
+        }
+        at_end = page.at_end;
+        CU_ASSERT_TRUE(!at_end || part != STORE_TAIL || page.place.seq == records);
+        store_page_deinit(&page);
+    }
+    CU_ASSERT_EQUAL(rows, records);
+    CU_ASSERT_EQUAL(digest, head_of(&region_id).digest);
+}
+
 static void test_pages_bring_every_record_exactly_once(void)
 {
     struct push_batch *batch;
@@ -240,34 +290,35 @@ static void test_pages_bring_every_record_exactly_once(void)
     }
     push(batch);
     push_batch_free(batch);
-    for (int snapshot = 0; snapshot < 2; snapshot++) {
-        struct record_key after = {.type = 0};
-        uint64_t after_seq = 0, digest = 0, rows = 0;
-        bool at_end = false;
-        while (!at_end) {
-            struct store_page page = {.region_id = region_id,
-                                      .part = snapshot != 0 ? STORE_REST : STORE_TAIL,
-                                      .after = after,
-                                      .after_seq = after_seq,
-                                      .rows_max = 7};
-            struct rpc_status status = fixture_run(&page.request, STORE_PAGE);
-            CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
-            CU_ASSERT_TRUE(page.row_count <= 7);
-            for (size_t i = 0; i < page.row_count; i++) {
-                const struct store_row *row = &page.rows[i];
-                CU_ASSERT_TRUE(!snapshot || record_key_compare(&row->key, &after) > 0);
-                CU_ASSERT_TRUE(snapshot || row->seq > after_seq);
-                after = row->key;
-                after_seq = row->seq;
-                digest += record_digest_share(row->key.type, &row->key.id, row->stamp);
-                rows++;
-            }
-            at_end = page.at_end;
-            CU_ASSERT_TRUE(!at_end || snapshot || page.place.seq == 150);
-            store_page_deinit(&page);
-        }
-        CU_ASSERT_EQUAL(rows, 150);
-        CU_ASSERT_EQUAL(digest, head_of(&region_id).digest);
+    read_pages(STORE_REST, 7, STORE_PAGE_BYTES_MAX, 150);
+    read_pages(STORE_TAIL, 7, STORE_PAGE_BYTES_MAX, 150);
+    read_pages(STORE_REST, 50, 1000, 150);
+    read_pages(STORE_TAIL, 50, 1000, 150);
+    read_pages(STORE_TAIL, 50, 1, 150);
+    fixture_close();
+}
+
+/* One by one among small ones, and many in a row. */
+static void test_large_records_end_pages_and_none_is_missed(void)
+{
+    struct push_batch *batch;
+
+    begin();
+    batch = new_batch(1);
+    for (uint32_t i = 0; i < 120; i++) {
+        if (i % 20 == 0 || (i > 60 && i < 80))
+            add_large_patient(batch, i);
+        else
+            add_patient(batch, i);
+    }
+    push(batch);
+    push_batch_free(batch);
+    for (int part = 0; part < 2; part++) {
+        enum store_part asked = part == 0 ? STORE_TAIL : STORE_REST;
+        read_pages(asked, 5000, STORE_PAGE_BYTES_MAX, 120);
+        read_pages(asked, 30, 50000, 120);
+        read_pages(asked, 7, 1000, 120);
+        read_pages(asked, 1, 1000, 120);
     }
     fixture_close();
 }
@@ -571,6 +622,7 @@ int main(void)
         SUITE_TEST(test_the_outcome_does_not_depend_on_batching),
         SUITE_TEST(test_R8_receipts_chain),
         SUITE_TEST(test_pages_bring_every_record_exactly_once),
+        SUITE_TEST(test_large_records_end_pages_and_none_is_missed),
         SUITE_TEST(test_codes_expire_and_are_used_once),
         SUITE_TEST(test_R23_tokens_present_and_previous),
         SUITE_TEST(test_R23_a_copy_becomes_a_device_once),

@@ -59,7 +59,20 @@ void rpc_buffer_clear(struct rpc_buffer *buffer);
  * the buffer failed). The caller then adds what it wrote to buffer->len. */
 uint8_t *rpc_buffer_reserve(struct rpc_buffer *buffer, size_t len);
 
-void rpc_buffer_append(struct rpc_buffer *buffer, const void *data, size_t len);
+/* Inline: messages are put together by many short appends that have room. */
+static inline void rpc_buffer_append(struct rpc_buffer *buffer, const void *data, size_t len)
+{
+    bool fits = !buffer->failed && len <= buffer->capacity - buffer->len;
+    uint8_t *room = NULL;
+
+    if (len == 0)
+        return;
+    room = fits ? buffer->data + buffer->len : rpc_buffer_reserve(buffer, len);
+    if (room == NULL)
+        return;
+    memcpy(room, data, len);
+    buffer->len += len;
+}
 
 /* Drops len bytes from the front; len <= buffer->len. */
 void rpc_buffer_drop(struct rpc_buffer *buffer, size_t len);

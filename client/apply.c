@@ -77,7 +77,8 @@ static bool unmark(struct store *store, const struct record_key *key)
 bool apply_clean(struct store *store, const struct record_key *key, const struct image *held,
                  bool row_same)
 {
-    if (!unmark(store, key) || !image_delete_base(store, key))
+    if (!unmark(store, key) || !image_delete_base(store, key) ||
+        !aside_keep_tombstone(store, key, held))
         return false;
     if (row_same && image_living(held))
         return image_settle_row(store, key, held);
@@ -127,7 +128,7 @@ static bool take_clean(struct store *store, struct store_table *table, const str
         store_sum_remove(store, key, stamp);
     if (image_living(came))
         store_sum_add(store, key, came->stamp);
-    return image_write_row(store, key, came);
+    return aside_keep_tombstone(store, key, came) && image_write_row(store, key, came);
 }
 
 static bool is_sealed(struct store *store, const struct record_key *key, bool *sealed_out)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aside.h"
 
-#include "image.h"
 #include "resend.h"
+#include "schema.h"
 
 static bool put(struct store *store, const struct record_key *key, const struct image *image)
 {
@@ -69,6 +69,45 @@ bool aside_keep_unconfirmed(struct store *store)
     if (statement != NULL)
         sqlite3_bind_int64(statement, 1, root_type(store));
     return keep_all(store, statement);
+}
+
+static bool any_row(struct store *store, sqlite3_stmt *statement, bool *any)
+{
+    enum store_step step = store_step(store, statement);
+
+    *any = *any || step == STORE_ROW;
+    sqlite3_reset(statement);
+    return step != STORE_FAILED;
+}
+
+/* Own work of the family, or records of it besides the patient. */
+static bool anything_hangs(struct store *store, const struct record_uuid *family, bool *any_out)
+{
+    sqlite3_stmt *statement = store_statement(store, STORE_ASIDE_HANGS);
+    bool good;
+
+    *any_out = false;
+    store_bind_uuid(statement, 1, family);
+    good = any_row(store, statement, any_out);
+    for (size_t i = 0; good && !*any_out && i < store->schema->type_count; i++) {
+        if (store->schema->types[i].family != RECORD_FAMILY_MEMBER)
+            continue;
+        statement = schema_statement(store, &store->tables[i], TABLE_FAMILY);
+        store_bind_uuid(statement, 1, family);
+        good = any_row(store, statement, any_out);
+    }
+    return good;
+}
+
+bool aside_keep_tombstone(struct store *store, const struct record_key *key,
+                          const struct image *tombstone)
+{
+    bool hangs;
+
+    if (!tombstone->present || !tombstone->deleted || tombstone->version == 0 ||
+        key->type != root_type(store))
+        return true;
+    return anything_hangs(store, &key->family, &hangs) && (!hangs || put(store, key, tombstone));
 }
 
 /* ---- Offering ------------------------------------------------------------------ */

@@ -6,7 +6,9 @@
  *
  *   - the patient, while work of this device hangs on it: pending, or in the journal;
  *     else a restored server could take none of that work (R13, R14);
- *   - a record that the journal changes: its edits are made on that copy;
+ *   - a deleted patient, while such work or records of it are here, for the same reason:
+ *     a device holds no tombstones;
+ *   - a record that such work changes: its edits are made on that copy;
  *   - a record that was offered to a restored server, and taken, but is not this
  *     device's to hold: a second restore would lose it again (R22).
  *
@@ -15,12 +17,16 @@
 #ifndef OUTPOST_CLIENT_ASIDE_H
 #define OUTPOST_CLIENT_ASIDE_H
 
-#include "store.h"
+#include "image.h"
 
 /* All inside a transaction. The first two before the copies go. */
 STORE_MUST_USE bool aside_keep_family(struct store *store, const struct record_uuid *family);
 STORE_MUST_USE bool aside_keep_unconfirmed(struct store *store);
 STORE_MUST_USE bool aside_keep(struct store *store, const struct record_key *key);
+
+/* Before the tombstone takes the row's place. */
+STORE_MUST_USE bool aside_keep_tombstone(struct store *store, const struct record_key *key,
+                                         const struct image *tombstone);
 
 /* Offers the copy of a record, if there is one; or all. */
 STORE_MUST_USE bool aside_offer(struct store *store, const struct record_key *key);

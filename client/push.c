@@ -29,7 +29,6 @@ enum {
     REASON_NOT_YOURS = 7,
     REASON_NOT_ADMIN = 8,
     REASON_PARENT_MISSING = 32,
-    REASON_UNKNOWN_BASE = 33,
 };
 
 /* ---- Sending ------------------------------------------------------------------------- */
@@ -242,20 +241,6 @@ static void count(struct outpost_sync_result *result, enum answer_status status)
     result->quarantined += status == ANSWER_QUARANTINED;
 }
 
-/* R13: the server lost what this builds on; what is left of it here goes in
- * front of the next push. */
-static bool offer_lost(struct store *store, const struct record_key *key,
-                       const struct answer *answer)
-{
-    struct record_key root = {key->family, record_root_type(store->schema)->number, key->family};
-
-    if (answer->reason != REASON_UNKNOWN_BASE && answer->reason != REASON_PARENT_MISSING)
-        return true;
-    if (answer->reason == REASON_UNKNOWN_BASE && !resend_offer_what_is_left(store, key))
-        return false;
-    return record_uuid_is_zero(&key->family) || resend_offer_what_is_left(store, &root);
-}
-
 /* R14: a new record without its parent on the server, which its user has deleted
  * again, is nowhere else: it would wait for a parent for ever, and goes instead. */
 static bool drop_if_undone(struct answering *answering)
@@ -354,7 +339,7 @@ static bool apply_resent(struct answering *answering, int64_t n, const struct an
     if (!found)
         return true;
     if (answer->status == ANSWER_RETRY)
-        return offer_lost(store, &resent.key, answer);
+        return resend_again(store, n, &resent.key, resent.offered, answer);
     if (remove != NULL)
         sqlite3_bind_int64(remove, 1, n);
     if (!store_run(store, remove) || !note_resent(answering, &resent.key) ||
@@ -393,7 +378,7 @@ static bool apply_one(struct answering *answering, int64_t n, struct rpc_bytes b
         return malformed(answering->store);
     count(answering->result, answer.status);
     if (answer.status == ANSWER_RETRY)
-        return offer_lost(answering->store, &answering->sealed.key, &answer) &&
+        return resend_offer_lost(answering->store, &answering->sealed.key, &answer) &&
                (answer.reason != REASON_PARENT_MISSING || drop_if_undone(answering));
     return to_journal(answering, n) && apply_answer(answering->store, &answering->sealed, &answer);
 }

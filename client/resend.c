@@ -7,6 +7,8 @@
 enum {
     /* In front of the journal, which is in front of the outbox (rank 0 and up). */
     RANK_OFFERS = -20000,
+    REASON_PARENT_MISSING = 32,
+    REASON_UNKNOWN_BASE = 33,
 };
 
 static bool put(struct store *store, const struct record_mutation *mutation)
@@ -67,6 +69,49 @@ bool resend_offer_what_is_left(struct store *store, const struct record_key *key
     return good;
 }
 
+static bool base_is_lost(const struct answer *answer)
+{
+    return answer->reason == REASON_UNKNOWN_BASE || answer->reason == REASON_PARENT_MISSING;
+}
+
+bool resend_offer_lost(struct store *store, const struct record_key *key,
+                       const struct answer *answer)
+{
+    struct record_key root = {key->family, record_root_type(store->schema)->number, key->family};
+
+    if (!base_is_lost(answer))
+        return true;
+    return resend_offer_what_is_left(store, key) &&
+           (answer->reason != REASON_PARENT_MISSING || resend_offer_what_is_left(store, &root));
+}
+
+static bool run_for_entry(struct store *store, enum store_statement which, int64_t n)
+{
+    sqlite3_stmt *statement = store_statement(store, which);
+
+    if (statement != NULL)
+        sqlite3_bind_int64(statement, 1, n);
+    return store_run(store, statement);
+}
+
+/* R14: the server has no place for it yet, so it is not held here either. */
+static bool wait_for_parent(struct store *store, int64_t n, const struct record_key *key)
+{
+    uint64_t dropped = 0;
+
+    return run_for_entry(store, STORE_RESEND_WAIT, n) && apply_unheld(store, key, &dropped);
+}
+
+bool resend_again(struct store *store, int64_t n, const struct record_key *key, bool offered,
+                  const struct answer *answer)
+{
+    if (base_is_lost(answer) && !run_for_entry(store, STORE_RESEND_OVER, n))
+        return false;
+    if (offered && answer->reason == REASON_PARENT_MISSING && !wait_for_parent(store, n, key))
+        return false;
+    return resend_offer_lost(store, key, answer);
+}
+
 /* The row is what it was; base and held are what the server has. */
 static bool reject_row(struct store *store, const struct record_key *key,
                        const struct answer *answer, uint64_t held_stamp)
@@ -119,12 +164,15 @@ bool resend_journal(struct store *store)
     return store_run(store, store_statement(store, STORE_RESEND_JOURNAL));
 }
 
-bool resend_any(struct store *store, bool *any_out)
+bool resend_mark(struct store *store, struct resend_mark *mark_out)
 {
-    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_ANY);
+    sqlite3_stmt *statement = store_statement(store, STORE_RESEND_MARK);
     enum store_step step = store_step(store, statement);
 
-    *any_out = step == STORE_ROW;
+    if (step == STORE_ROW) {
+        mark_out->count = sqlite3_column_int64(statement, 0);
+        mark_out->last = sqlite3_column_int64(statement, 1);
+    }
     sqlite3_reset(statement);
-    return step != STORE_FAILED;
+    return step == STORE_ROW;
 }

@@ -133,21 +133,24 @@
                       " mutation, mutation_id, acknowledged_version)"                             \
                       " SELECT type, family_id, id, -1, mutation, mutation_id, version"           \
                       " FROM outpost_journal ORDER BY n")                                         \
-    X(RESEND_ANY, "SELECT 1 FROM outpost_resend LIMIT 1")                                         \
-    X(RESEND_AFTER,                                                                               \
-      "SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"   \
-      " WHERE rank = ?1 AND n > ?2 UNION ALL"                                                     \
-      " SELECT n, rank, type, family_id, id, mutation, acknowledged_version FROM outpost_resend"  \
-      " WHERE rank > ?1 ORDER BY rank, n")                                                        \
+    X(RESEND_MARK, "SELECT count(*), coalesce(max(n), 0) FROM outpost_resend")                    \
+    /* What has left the journal goes a last time, as new work (R8). */                           \
+    X(RESEND_AFTER, "SELECT n, rank, type, family_id, id, mutation, acknowledged_version *"       \
+                    " (mutation_id IN (SELECT mutation_id FROM outpost_journal)) FROM"            \
+                    " (SELECT * FROM outpost_resend WHERE rank = ?1 AND n > ?2 UNION ALL"         \
+                    " SELECT * FROM outpost_resend WHERE rank > ?1) ORDER BY rank, n")            \
     X(RESEND_BY_N, "SELECT type, family_id, id, mutation, acknowledged_version, rank <> -1 FROM " \
                    "outpost_resend WHERE n = ?1")                                                 \
+    X(RESEND_OVER, "DELETE FROM outpost_resend WHERE n = ?1 AND rank = -1 AND"                    \
+                   " mutation_id NOT IN (SELECT mutation_id FROM outpost_journal)")               \
+    X(RESEND_WAIT, "UPDATE outpost_resend SET rank = -2 WHERE n = ?1 AND rank <> -1")             \
     X(RESEND_DELETE, "DELETE FROM outpost_resend WHERE n = ?1")                                   \
     X(RESENT_PUT, "INSERT OR REPLACE INTO outpost_resent (type, family_id, id, answered_at_ms)"   \
                   " VALUES (?1, ?2, ?3, ?4)")                                                     \
     X(RESENT_TRIM, "DELETE FROM outpost_resent WHERE answered_at_ms <> ?1")                       \
     X(OFFER_DUE_SET, "UPDATE outpost_state SET offer_due = 1")                                    \
     X(OFFER_DUE_CLEAR, "UPDATE outpost_state SET offer_due = 0"                                   \
-                       " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend)")                        \
+                       " WHERE NOT EXISTS (SELECT 1 FROM outpost_resend WHERE rank < -2)")        \
     X(JOURNAL_VERSION_SET,                                                                        \
       "UPDATE outpost_journal SET version = ?2 WHERE n = ?1 & " STORE_SEALED_MASK)                \
     X(STATE_SEALED_GET, "SELECT sealed_last, EXISTS (SELECT 1 FROM outpost_outbox)"               \
@@ -165,15 +168,20 @@
     X(ASIDE_PUT, "INSERT OR REPLACE INTO outpost_aside (type, family_id, id, version, deleted,"   \
                  " body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                        \
     X(ASIDE_OF_FAMILY, "SELECT type, family_id, id FROM outpost_journal WHERE family_id = ?1"     \
-                       " UNION SELECT ?2, ?1, ?1"                                                 \
+                       " UNION SELECT type, family_id, id FROM outpost_pending"                   \
+                       " WHERE family_id = ?1 UNION SELECT ?2, ?1, ?1"                            \
                        " WHERE EXISTS (SELECT 1 FROM outpost_journal WHERE family_id = ?1)"       \
                        " OR EXISTS (SELECT 1 FROM outpost_pending WHERE family_id = ?1)")         \
     X(ASIDE_OF_UNCONFIRMED,                                                                       \
-      "SELECT j.type, j.family_id, j.id FROM outpost_journal j CROSS JOIN outpost_unconfirmed u"  \
-      " ON u.type = j.type AND u.family_id = j.family_id AND u.id = j.id"                         \
+      "SELECT u.type, u.family_id, u.id FROM (SELECT type, family_id, id FROM outpost_journal"    \
+      " UNION SELECT type, family_id, id FROM outpost_pending) w"                                 \
+      " CROSS JOIN outpost_unconfirmed u"                                                         \
+      " ON u.type = w.type AND u.family_id = w.family_id AND u.id = w.id"                         \
       " UNION SELECT u.type, u.family_id, u.id FROM (SELECT family_id FROM outpost_journal"       \
       " UNION SELECT family_id FROM outpost_pending) w CROSS JOIN outpost_unconfirmed u"          \
       " ON u.type = ?1 AND u.family_id = w.family_id AND u.id = w.family_id")                     \
+    X(ASIDE_HANGS, "SELECT 1 FROM outpost_journal WHERE family_id = ?1"                           \
+                   " UNION ALL SELECT 1 FROM outpost_pending WHERE family_id = ?1 LIMIT 1")       \
     X(ASIDE_GET,                                                                                  \
       "SELECT type, family_id, id, version, deleted, body FROM outpost_aside" STORE_KEY)          \
     X(ASIDE_ALL, "SELECT type, family_id, id, version, deleted, body FROM outpost_aside")         \

@@ -54,14 +54,15 @@ struct sync {
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
     bool copied;
-    bool too_old;           /* the server refused: another copy has synced since (R23) */
-    bool edited;            /* follow mode: the app has edited, or works elsewhere now */
-    int rounds;             /* streams since the last that was not of these (ROUNDS_MAX) */
-    int identities;         /* taken since the last CaughtUp (IDENTITIES_MAX) */
-    bool paused;            /* follow mode: the server said not to sync by itself */
-    uint32_t interval_s;    /* with paused: when to ask again */
-    struct backoff backoff; /* follow mode, without a link */
-    int64_t pushback_ms;    /* what the server said to that */
+    bool too_old;               /* the server refused: another copy has synced since (R23) */
+    bool edited;                /* follow mode: the app has edited, or works elsewhere now */
+    int rounds;                 /* streams since the last that was not of these (ROUNDS_MAX) */
+    struct resend_mark resends; /* as this stream found them */
+    int identities;             /* taken since the last CaughtUp (IDENTITIES_MAX) */
+    bool paused;                /* follow mode: the server said not to sync by itself */
+    uint32_t interval_s;        /* with paused: when to ask again */
+    struct backoff backoff;     /* follow mode, without a link */
+    int64_t pushback_ms;        /* what the server said to that */
     int64_t looked_ms;
     int64_t data_version;
     int64_t started_ms;
@@ -118,14 +119,17 @@ static void tell(struct sync *sync, bool caught_up)
 }
 
 /* Whether another stream is to follow at once: a restored server is given back what it
- * lost (R22), a region is fetched anew (R24). */
+ * lost (R22), a region is fetched anew (R24). What only waits is for the next sync. */
 static bool another_round(struct sync *sync)
 {
     struct store *store = &sync->outpost->store;
-    bool resends = false, repairs = false;
+    const struct resend_mark *before = &sync->resends;
+    struct resend_mark now = {0};
+    bool repairs = false;
 
-    return sync->rounds < ROUNDS_MAX && resend_any(store, &resends) &&
-           repair_any_due(store, &repairs) && (resends || repairs);
+    return sync->rounds < ROUNDS_MAX && resend_mark(store, &now) &&
+           repair_any_due(store, &repairs) &&
+           (repairs || (now.count > 0 && (now.count != before->count || now.last != before->last)));
 }
 
 /* ---- The call ---------------------------------------------------------------------------- */
@@ -306,7 +310,7 @@ static struct rpc_status run_stream(struct sync *sync)
     sync->closed = sync->edited = sync->copied = sync->too_old = false;
     sync->pushback_ms = PUSHBACK_NONE;
     sync->call = NULL;
-    if (!sync_session_new(store, &options, &sync->session)) {
+    if (!resend_mark(store, &sync->resends) || !sync_session_new(store, &options, &sync->session)) {
         sync->store_failed = true;
         return status;
     }

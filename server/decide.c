@@ -3,8 +3,10 @@
  * What happens to each mutation of a batch (R10-R17), over a push_set.
  *
  *   known id ............ answered by its stored status (R11)
+ *   new, before the journal that a restored server is owed .. retry (R8)
+ *   not yours, but accepted once .. retry, for the author's days (R8)
  *   malformed, too large, not yours, not an administrator's .. quarantined
- *   base or parent not there ........ retry; nothing is kept (R13, R14)
+ *   parent or base not there ........ retry; nothing is kept (R13, R14)
  *   merged, and the result invalid .. quarantined, the record untouched (R12)
  *   merged, nothing changed ......... no effect, no seq (I8)
  *   else ............................ a new version, a log entry, a seq (I3)
@@ -181,6 +183,7 @@ static struct push_outcome admit(struct decision *decision)
 {
     const struct record_mutation *mutation = decision->mutation;
     const struct scope_device *device = &decision->batch->device;
+    bool is_root;
 
     if (mutation == NULL)
         return quarantined(decision->item->bytes.len > RECORD_ENVELOPE_BYTES_MAX
@@ -191,20 +194,22 @@ static struct push_outcome admit(struct decision *decision)
         return quarantined(PUSH_REASON_MALFORMED, 0);
     if (decision->family == NULL && !device->admin)
         return quarantined(PUSH_REASON_NOT_ADMIN, 0);
+    is_root = decision->family != NULL && mutation->key.type == decision->set->roles->root->number;
+    /* First what is missing first: the device offers no more than is asked for (R13). */
+    if (decision->family != NULL && !is_root && !root_exists(decision))
+        return retry(PUSH_REASON_PARENT_MISSING);
     if (decision->record->version == 0 && mutation->base_version > 0)
         return retry(PUSH_REASON_UNKNOWN_BASE);
-    if (decision->family != NULL && decision->family->regions.count == 0) {
-        if (mutation->key.type != decision->set->roles->root->number)
-            return retry(PUSH_REASON_PARENT_MISSING);
+    if (is_root && decision->family->regions.count == 0) {
         struct push_outcome placed = place_new_family(decision);
         if (placed.status != PUSH_MERGED)
             return placed;
-    } else if (decision->family != NULL && !root_exists(decision)) {
-        return retry(PUSH_REASON_PARENT_MISSING);
     }
-    if (!may_write(decision))
-        return quarantined(PUSH_REASON_NOT_YOURS, 0);
-    return accepted;
+    if (may_write(decision))
+        return accepted;
+    /* R8: it was its author's once; the move that made it so may come back. */
+    return decision->item->acknowledged_version > 0 ? retry(PUSH_REASON_NOT_YOURS)
+                                                    : quarantined(PUSH_REASON_NOT_YOURS, 0);
 }
 
 /* ---- The merge ---------------------------------------------------------- */
@@ -491,6 +496,8 @@ static struct push_outcome decide_item(struct decision *decision)
         return (struct push_outcome){known->status == PUSH_QUARANTINED ? PUSH_QUARANTINED
                                                                        : PUSH_NO_EFFECT,
                                      known->reason, known->field};
+    if (decision->item->waits)
+        return retry(PUSH_REASON_BUSY);
     struct push_outcome outcome = admit(decision);
     if (outcome.status == PUSH_MERGED)
         outcome = merge_item(decision);

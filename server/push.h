@@ -73,6 +73,7 @@ struct push_item {
     struct rpc_bytes bytes; /* the mutation's exact bytes, in the batch's arena */
     uint64_t held_stamp;
     uint64_t acknowledged_version; /* 0: not sent again to a restored server */
+    bool waits;                    /* its author's journal goes first (R8): RETRY */
     struct record_mutation_id id;
     bool parsed; /* else malformed; key may still be zeros */
     struct record_mutation *mutation;

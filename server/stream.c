@@ -265,6 +265,21 @@ static void push_stored(struct store_request *request)
     stream_leave(stream);
 }
 
+/* R8: a device whose receipt is not known sends its journal again, in front of its new
+ * work, as soon as Welcome has told it so. New work that was under way by then waits, or
+ * it would be decided before what it follows on. Not for long: the answers bring a
+ * receipt that is known. */
+static void journal_goes_first(struct stream *stream, struct push_batch *batch)
+{
+    for (size_t i = 0; i < batch->item_count; i++) {
+        struct push_item *item = &batch->items[i];
+        bool offered = item->mutation != NULL && item->mutation->recovered_version > 0;
+        if (item->acknowledged_version > 0)
+            stream->journal_came = true;
+        item->waits = !stream->hello.receipt_known && !stream->journal_came && !offered;
+    }
+}
+
 static void take_push(struct stream *stream, struct rpc_bytes bytes)
 {
     const struct stream_service *service = stream->service;
@@ -275,6 +290,7 @@ static void take_push(struct stream *stream, struct rpc_bytes bytes)
                                     service->hasher, &push->batch);
 
     if (status == PUSH_PREPARED) {
+        journal_goes_first(stream, push->batch);
         push->region_id = stream->device.region;
         stream->pushes_in_flight++;
         if (stream->pushes_in_flight == STREAM_PUSHES_IN_FLIGHT_MAX)

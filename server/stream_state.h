@@ -100,6 +100,7 @@ struct stream {
     bool closed;   /* the call is gone */
     bool half_closed;
     bool push_done;
+    bool journal_came; /* what is sent again to a restored server */
     bool paused;
     unsigned pushes_in_flight;
     bool has_held_message;

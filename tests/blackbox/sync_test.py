@@ -205,6 +205,19 @@ class Pushing(ServerTest):
         self.assertEqual((one.answers[0].status, one.answers[0].reason),
                          (RETRY, sync_pb2.REASON_UNKNOWN_BASE))
 
+    def test_R13_a_missing_patient_is_asked_for_before_the_record(self):
+        one = self.peer()
+        patient = new_patient(one.facility)
+        seen = peer.record_pb2.Record(id=uuid.uuid4().bytes, version=3)
+        seen.patient_phone.number = "1"
+        edit = mutation("patient_phone", patient.id, seen.id, base=seen, number="2")
+        one.sync([edit])
+        self.assertEqual((one.answers[0].status, one.answers[0].reason),
+                         (RETRY, sync_pb2.REASON_PARENT_MISSING))
+        one.sync([patient, edit])
+        self.assertEqual([(a.status, a.reason) for a in one.answers],
+                         [(APPLIED, 0), (RETRY, sync_pb2.REASON_UNKNOWN_BASE)])
+
     def test_R15_another_regions_family_is_not_yours(self):
         other = self.server.add_facility("Far away", self.server.add_region("South"))
         one, far = self.peer(), self.peer(other)

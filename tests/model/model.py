@@ -50,11 +50,12 @@ class Server:
         cur = s.get(key); par = (fam, "patient", fam)
         if m.get("recovered"):
             if cur is not None and cur["v"] >= m["recovered"]["v"]: s.known[mid] = ("no_effect", None); return answer("no_effect")
-        elif cur is None and m["bv"] > 0: return {"id": mid, "st": "retry", "why": "unknown_base"}
         if typ != "patient" and s.get(par) is None: return {"id": mid, "st": "retry", "why": "parent_missing"}
+        if cur is None and m["bv"] > 0: return {"id": mid, "st": "retry", "why": "unknown_base"}
         if cur is None and typ == "patient" and m["f"].get("reg") is None: s.known[mid] = ("quarantined", "invalid"); s.quar[mid] = m; return answer("quarantined", "invalid")
         allowed = s.dev[devid]["held"]; regs = s.home.get(fam) or frozenset({REGION[m["f"]["reg"]]})
         was = {r for r in allowed if s.reg[r]["marks"].get(fam, (0, None))[1] == "left"}    # pending work survives that its family moves away
+        if m.get("again") and not (regs & allowed or was): return {"id": mid, "st": "retry", "why": "not_yours"}   # accepted once: the move that made it so may come back
         if not m.get("recovered") and not (regs & allowed or was): s.known[mid] = ("quarantined", "not_yours"); s.quar[mid] = m; return answer("quarantined", "not_yours")
         if any(v == "BAD" for v in m["f"].values()): s.known[mid] = ("quarantined", "range"); s.quar[mid] = m; return answer("quarantined", "range")
         rec = copy.deepcopy(cur) or {"v": 0, "dead": False, "body": {}, "marks": {}, "line": {}}
@@ -147,7 +148,7 @@ class Device:
     def answer(d, a, m):        # R7
         k = m["key"]; sl = d.seal.get(k)
         if a["st"] == "retry":                                                             # the server lost what this builds on: offer what is left of it here
-            for q in ([k] if a["why"] == "unknown_base" else []) + [(k[0], "patient", k[0])]:
+            for q in {"unknown_base": [k], "parent_missing": [k, (k[0], "patient", k[0])]}.get(a["why"], []):
                 if q in d.held or q in d.base and d.base[q]["img"] or q in d.kept: d.need.add(q)
             if sl is not None and sl["m"]["id"] == a["id"] and m["bv"] == 0 and k not in d.held and d.row[k]["dead"]:
                 del d.seal[k]; d.base.pop(k, None); d.row.pop(k); d.rej.pop(k, None)       # made and deleted here, and nobody has it: it would wait for its parent for ever
@@ -263,7 +264,7 @@ class World:
             h = d.held.get(k) or (d.base.get(k) or {}).get("img") or d.kept.get(k)
             if h and h["v"] > 0: lost.append(({"key": k, "bv": 0, "bs": 0, "f": dict(h["body"]), "dead": h["dead"], "recovered": {"v": h["v"]}, "id": H("rec", k, stamp(h))}, None))
         d.need = set()
-        queue = lost + [(m, None) for m in out] + [(x["m"], x["seen"]) for x in sorted(d.seal.values(), key=lambda x: (x["m"]["key"][1] != "patient", str(x["m"]["key"])))]
+        queue = lost + [(dict(m, again=m["id"] not in d.refused), None) for m in out] + [(x["m"], x["seen"]) for x in sorted(d.seal.values(), key=lambda x: (x["m"]["key"][1] != "patient", str(x["m"]["key"])))]
         applied = {}; ended = set(); again = False; nj = {m["id"] for m in out}
         for i in range(0, len(queue), w.batch):
             part = [(dict(m, held=stamp(d.held.get(m["key"]))), seen) for m, seen in queue[i:i + w.batch]]
@@ -278,7 +279,7 @@ class World:
             c["seen"] = head
             again |= any(a["st"] == "retry" and a["id"] in nj for a in answers)
             for (m, _), a in zip(part, answers):
-                mm = {k: v for k, v in m.items() if k != "held"}
+                mm = {k: v for k, v in m.items() if k not in ("held", "again")}
                 orig = next((x["m"] for x in d.seal.values() if x["m"]["id"] == m["id"]), mm)
                 d.answer(a, orig)
                 if a["st"] == "applied" and d.held.get(m["key"]): applied[m["key"]] = stamp(d.held[m["key"]])

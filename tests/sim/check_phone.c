@@ -61,11 +61,10 @@ static bool make_view(struct phone *phone)
 
 static const struct check_nothing nothing[] = {
     {"mutations are still in the outbox", "SELECT count(*), type, id FROM outpost_outbox"},
-    /* An acknowledged deletion of what a restored server does not have, and nobody has
-     * any more, is sent again until its days are over (R8), and its patient with it. */
+    /* R14: but an offer may wait for a patient whom nobody has. */
     {"mutations wait to be sent again",
-     "SELECT count(*), type, id FROM outpost_resend w WHERE NOT EXISTS (SELECT 1 FROM"
-     " outpost_resend x WHERE x.family_id = w.family_id AND NOT" SOMEBODY_HAS("x") ")"},
+     "SELECT count(*), type, id FROM outpost_resend w WHERE rank <> -2 OR EXISTS (SELECT 1 FROM"
+     " s.record r WHERE r.family_id = w.family_id AND r.type = 10)"},
     {"records are pending and not rejected",
      "SELECT count(*), p.type, p.id FROM outpost_pending p WHERE NOT EXISTS (SELECT 1 FROM "
      "outpost_rejected r"

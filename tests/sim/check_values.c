@@ -142,7 +142,8 @@ static void check_kept(struct look *look)
 /* Its values as the log's mutations make them, one after the other. */
 struct line {
     struct record_key key;
-    uint8_t registered[RECORD_UUID_LEN]; /* the facility that came first */
+    /* The facility that came first; zeros: the server filled in its author's. */
+    uint8_t registered[RECORD_UUID_LEN];
     /* What stands in a tombstone may be written over by who brings it back; and who edits
      * a record that was deleted meanwhile sends all of it. */
     bool deleted, was_deleted;
@@ -279,32 +280,38 @@ static void note_registration(struct line *line, sqlite3_stmt *conflict, const s
         memcpy(line->registered, facility.data, RECORD_UUID_LEN);
 }
 
-/* One mutation on the line. */
-static void advance(struct look *look, struct line *line, sqlite3_stmt *conflict,
-                    const struct entry *entry)
+static void advance_fields(struct look *look, struct line *line, sqlite3_stmt *conflict,
+                           const struct entry *entry, const struct peek_field *body)
 {
-    struct peek_field body, deletes;
     size_t at = 0;
 
-    if (peek_find(entry->mutation.data, entry->mutation.len, MUTATION_DELETE, &deletes) &&
-        deletes.value != 0) {
-        if (clash_of(conflict, entry->id, 0) != CLASH_STORED_WON)
-            advance_delete(look, line, entry);
-        return;
-    }
-    if (!mutation_body(entry->mutation.data, entry->mutation.len, &body))
-        return;
-    note_registration(line, conflict, entry, &body);
     for (size_t i = 0; i < value_group_count; i++) {
         const struct value_group *group = &value_groups[i];
         if (group->type != line->key.type)
             continue;
         if (sets_group(&entry->mutation, group))
             advance_group(look, line, conflict, entry, group,
-                          value_in_body(group, body.data, body.len), at);
+                          value_in_body(group, body->data, body->len), at);
         at++;
     }
-    line->deleted = false;
+}
+
+/* One mutation on the line. */
+static void advance(struct look *look, struct line *line, sqlite3_stmt *conflict,
+                    const struct entry *entry)
+{
+    struct peek_field body, field;
+    bool deletes = peek_find(entry->mutation.data, entry->mutation.len, MUTATION_DELETE, &field) &&
+                   field.value != 0;
+
+    /* R22: an offered tombstone has a body, too. */
+    if (mutation_body(entry->mutation.data, entry->mutation.len, &body)) {
+        note_registration(line, conflict, entry, &body);
+        advance_fields(look, line, conflict, entry, &body);
+        line->deleted = line->deleted && deletes;
+    }
+    if (deletes && clash_of(conflict, entry->id, 0) != CLASH_STORED_WON)
+        advance_delete(look, line, entry);
 }
 
 static void check_line(struct look *look, const struct line *line, sqlite3_stmt *record)
@@ -318,8 +325,10 @@ static void check_line(struct look *look, const struct line *line, sqlite3_stmt 
     if (sqlite3_step(record) == SQLITE_ROW) {
         const void *body = sqlite3_column_blob(record, 0);
         size_t len = (size_t)sqlite3_column_bytes(record, 0);
+        static const uint8_t filled[RECORD_UUID_LEN];
         struct peek_field facility;
         if (line->key.type == TYPE_PATIENT &&
+            memcmp(line->registered, filled, RECORD_UUID_LEN) != 0 &&
             (!peek_find(body, len, PATIENT_REGISTERED_AT, &facility) ||
              facility.len != RECORD_UUID_LEN ||
              memcmp(facility.data, line->registered, RECORD_UUID_LEN) != 0))

@@ -111,6 +111,7 @@ struct sim_options {
 struct sim_held {
     struct record_key key;
     unsigned phones; /* bits: who still has it */
+    unsigned before; /* the same, before a phone's loss of power */
 };
 
 struct sim {
@@ -223,6 +224,8 @@ void sim_restore(struct sim *sim);
 void sim_lose(struct sim *sim, struct phone *phone);
 /* What is on that phone alone need not be found. */
 void sim_forget(struct sim *sim, struct phone *phone);
+/* It lost power: pages that it had pulled may be gone, to be fetched again (I1). */
+void sim_forget_pages(struct sim *sim, struct phone *phone);
 
 /* user.c */
 void user_act(struct sim *sim, struct phone *phone);

@@ -39,7 +39,7 @@ static void note_held(struct sim *sim, struct phone *phone, const struct record_
             return;
         }
     if (sim->held_count < SIM_HELD_MAX)
-        sim->held[sim->held_count++] = (struct sim_held){*key, 1u << phone->index};
+        sim->held[sim->held_count++] = (struct sim_held){.key = *key, .phones = 1u << phone->index};
 }
 
 void sim_forget(struct sim *sim, struct phone *phone)
@@ -49,6 +49,22 @@ void sim_forget(struct sim *sim, struct phone *phone)
     for (uint32_t n = 1; n < sim->ledger.edit_count; n++)
         if (sim->ledger.edits[n].phone == phone->index)
             sim->ledger.edits[n].over = true;
+}
+
+static void note_held_still(struct sim *sim, struct phone *phone, const struct record_key *key)
+{
+    for (size_t i = 0; i < sim->held_count; i++)
+        if (record_key_compare(&sim->held[i].key, key) == 0)
+            sim->held[i].phones |= sim->held[i].before & 1u << phone->index;
+}
+
+void sim_forget_pages(struct sim *sim, struct phone *phone)
+{
+    for (size_t i = 0; i < sim->held_count; i++) {
+        sim->held[i].before = sim->held[i].phones;
+        sim->held[i].phones &= ~(1u << phone->index);
+    }
+    each_held(sim, phone, note_held_still);
 }
 
 /* ---- Phones -------------------------------------------------------------------------------- */

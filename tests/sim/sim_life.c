@@ -11,6 +11,8 @@ enum {
      * level by level, and each phone's gift is news for the others. */
     QUIET_ROUNDS_MAX = 14,
     REPAIR_ROUNDS = 5,
+    /* One more than the devices keep. */
+    JOURNAL_DAYS = 31,
     MOVES_MAX = 12,
     FAULT_OPERATIONS = 80,
     FAULT_ALLOCATIONS = 1500,
@@ -259,12 +261,11 @@ static bool sync_all(struct sim *sim, bool repair, bool *moved_out)
     return still && !*moved_out;
 }
 
-void sim_finish(struct sim *sim)
+/* Everybody syncs until nothing moves. */
+static void come_to_rest(struct sim *sim)
 {
     int still = 0; /* rounds in a row: the first one's Welcome may have asked for work again */
 
-    sim_say(sim, "THE FAULTS ARE OVER");
-    stop_faults(sim);
     /* A round in which nothing moves may have been one of failures; the next is alike. */
     for (int round = 0, stuck = 0; still < 2 && round < QUIET_ROUNDS_MAX && stuck < 3; round++) {
         bool moved;
@@ -274,6 +275,29 @@ void sim_finish(struct sim *sim)
     }
     if (still < 2)
         sim_fail(sim, "the phones do not come to rest");
+}
+
+/* R8: what was accepted once and has no place yet goes again as long as the journal has it. */
+static bool journal_waits(struct sim *sim)
+{
+    for (size_t i = 0; i < sim->phone_count; i++)
+        if (sim->phones[i].app != NULL &&
+            phone_number(&sim->phones[i], "SELECT count(*) FROM outpost_resend WHERE rank = -1") >
+                0)
+            return true;
+    return false;
+}
+
+void sim_finish(struct sim *sim)
+{
+    sim_say(sim, "THE FAULTS ARE OVER");
+    stop_faults(sim);
+    come_to_rest(sim);
+    if (journal_waits(sim)) {
+        sim_say(sim, "the journals' days go by");
+        sim->now_ms += (int64_t)JOURNAL_DAYS * SIM_DAY_MS;
+        come_to_rest(sim);
+    }
     if (sim->server.watch.leaks > 0)
         sim_fail(sim, "%u records were sent to a device out of their region",
                  sim->server.watch.leaks);

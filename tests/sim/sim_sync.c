@@ -214,6 +214,9 @@ void sim_recover(struct sim *sim)
             sim_cut(sim, phone, sim_has(sim, SIM_LATE_BIT) && sim_chance(sim, 50));
             phone_stop(phone);
             crash_disk_power_on(phone->disk, crash_random(&sim->luck));
+            start_phone(sim, phone);
+            if (phone->half != NULL)
+                sim_forget_pages(sim, phone);
         }
         if (phone->half == NULL)
             start_phone(sim, phone);

@@ -387,6 +387,47 @@ static void test_R7_a_resend_of_what_was_refused_before_marks_nothing(void)
     tear_down();
 }
 
+/* What nobody has the base of any more goes again as long as the journal keeps it, and
+ * ends with it. */
+static void test_R8_a_resend_ends_with_its_days(void)
+{
+    struct record_key key = patient_key(1);
+
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL_FATAL(server->known_count, 1);
+    server->known_count = 0;
+    mini_server_forget(server, &key);
+    resend_all(1);
+    app(&device, "DELETE FROM outpost_aside");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
+    app(&device, "DELETE FROM outpost_journal");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
+    tear_down();
+}
+
+/* A device holds no tombstones; one that its own work hangs on is put aside. */
+static void test_R20_a_deleted_patient_is_put_aside(void)
+{
+    set_up();
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT version * 10 + deleted FROM outpost_aside"), 21);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT instr(CAST(body AS TEXT), 'Asha') > 0"
+                                        " FROM outpost_aside"),
+                    1);
+    tear_down();
+}
+
 /* A rejected edit is taken back by hand: equal to held again, so the mark goes. */
 static void test_R9_taken_back_clears_the_mark(void)
 {
@@ -516,6 +557,36 @@ static void test_R14_child_of_a_patient_that_never_came_is_undone_with_it(void)
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 0);
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 0);
+    expect_same(&device, server);
+    tear_down();
+}
+
+/* A reading was pulled in an earlier page than its patient, and a restored server has
+ * neither: the offer waits and holds nothing up, until somebody gives the patient back. */
+static void test_R14_an_offer_without_its_parent_waits(void)
+{
+    struct record_key pressure = pressure_key(1, 0x11);
+
+    set_up();
+    server_pressure(server, 1, 0x11, 120, 80);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
+    mini_server_forget(server, &pressure);
+    app(&device, "UPDATE outpost_state SET cursor = x'', offer_due = 1");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 1);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 1);
+    for (int i = 0; i < 2; i++) {
+        CU_ASSERT_TRUE(device_sync(&device, server, whole));
+        CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 0);
+        CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
+        CU_ASSERT_FALSE(device.result.digest_mismatch);
+        expect_same(&device, server);
+    }
+    server_patient(server, 1, "Asha");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
     expect_same(&device, server);
     tear_down();
 }
@@ -880,6 +951,8 @@ int main(void)
         SUITE_TEST(test_R7_a_resend_that_is_refused_is_marked),
         SUITE_TEST(test_R7_a_resend_that_is_refused_beside_an_older_version),
         SUITE_TEST(test_R7_a_resend_of_what_was_refused_before_marks_nothing),
+        SUITE_TEST(test_R8_a_resend_ends_with_its_days),
+        SUITE_TEST(test_R20_a_deleted_patient_is_put_aside),
         SUITE_TEST(test_R9_taken_back_clears_the_mark),
         SUITE_TEST(test_R9_pull_that_makes_equal_clears_the_mark),
         SUITE_TEST(test_R6_pull_never_overwrites_pending),
@@ -887,6 +960,7 @@ int main(void)
         SUITE_TEST(test_R5_made_and_deleted_is_nothing),
         SUITE_TEST(test_R14_deletion_that_meets_an_edit),
         SUITE_TEST(test_R14_child_of_a_patient_that_never_came_is_undone_with_it),
+        SUITE_TEST(test_R14_an_offer_without_its_parent_waits),
         SUITE_TEST(test_R14_deletions_of_children_go_first),
         SUITE_TEST(test_R6_tombstone_deletes_the_row),
         SUITE_TEST(test_R25_oversize_is_marked_and_blocks_nothing),

@@ -197,11 +197,11 @@ static struct verdict decide(struct mini_stream *stream, const struct record_mut
 
     if (server->busy)
         return (struct verdict){RETRY, REASON_BUSY, 0};
-    if (record == NULL && m->base_version > 0)
-        return (struct verdict){RETRY, REASON_UNKNOWN_BASE, 0};
     if (!record_uuid_is_zero(&m->key.family) && m->key.type != root->number &&
         mini_server_find(server, &parent) == NULL)
         return (struct verdict){RETRY, REASON_PARENT_MISSING, 0};
+    if (record == NULL && m->base_version > 0)
+        return (struct verdict){RETRY, REASON_UNKNOWN_BASE, 0};
 
     struct mini_record none = {.key = m->key};
     if (record != NULL)

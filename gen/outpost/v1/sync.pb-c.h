@@ -109,7 +109,8 @@ typedef enum _Outpost__V1__Reason {
    */
   OUTPOST__V1__REASON__REASON_CONTRADICTION = 6,
   /*
-   * The family is in no region that this device may work in.
+   * The family is in no region that this device may work in. Retry: it may have
+   * been, for the mutation was acknowledged before the server was restored.
    */
   OUTPOST__V1__REASON__REASON_NOT_YOURS = 7,
   /*
@@ -414,7 +415,9 @@ struct  Outpost__V1__Welcome
   /*
    * The receipt in Hello is not in the server's history: it was restored to an
    * older state and forgot work that it had acknowledged. Send every mutation
-   * that was answered in the last 30 days again, in order, in the next call.
+   * that was answered in the last 30 days again, in order, in the next call and in
+   * front of new ones. New ones of this call are answered RETRY, with BUSY, unless
+   * one with an acknowledged_version came before them.
    */
   protobuf_c_boolean resend_acknowledged;
   /*

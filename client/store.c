@@ -224,11 +224,16 @@ bool store_execute(struct store *store, const char *sql)
     return true;
 }
 
-/* Such statements stay: in the connection's lookaside they would crowd out what comes and goes. */
+/* Such statements stay: in the connection's lookaside they would crowd out what comes and
+ * goes. An app's SQLite may be too old to be told so. */
 bool store_prepare(struct store *store, const char *sql, int len, sqlite3_stmt **statement_out)
 {
+#if SQLITE_VERSION_NUMBER >= 3020000
     return sqlite3_prepare_v3(store->db, sql, len, SQLITE_PREPARE_PERSISTENT, statement_out,
                               NULL) == SQLITE_OK;
+#else
+    return sqlite3_prepare_v2(store->db, sql, len, statement_out, NULL) == SQLITE_OK;
+#endif
 }
 
 /* From here on that table counts as filled. */

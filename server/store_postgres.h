@@ -72,7 +72,7 @@ enum postgres_code postgres_locks_make(struct postgres_conn *conn,
 /* Waits until whatever is under way in the regions has ended: on a distributed PostgreSQL
  * a transaction of several shards may be answered, and seen in one, while in another its
  * part is prepared and holds the counter. In place of the read snapshot that the caller
- * has begun it begins a new one. */
+ * had it begins a new one. */
 enum postgres_code postgres_await_regions(struct postgres_conn *conn,
                                           const struct postgres_locks *regions);
 

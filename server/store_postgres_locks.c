@@ -104,7 +104,8 @@ enum postgres_code postgres_locks_make(struct postgres_conn *conn,
 enum postgres_code postgres_await_regions(struct postgres_conn *conn,
                                           const struct postgres_locks *regions)
 {
-    postgres_send(conn, "COMMIT");
+    if (postgres_in_transaction(conn))
+        postgres_send(conn, "COMMIT");
     postgres_send(conn, "BEGIN");
     for (size_t i = 0; i < regions->count; i++) {
         postgres_query(conn, "SELECT last_seq FROM sync_region WHERE region_id = $1 FOR SHARE");

@@ -298,6 +298,27 @@ static void test_pages_bring_every_record_exactly_once(void)
     fixture_close();
 }
 
+/* Nothing is under way that could bring more: the page is what there is. */
+static void test_R22_a_page_of_a_region_that_is_known_further_is_answered(void)
+{
+    struct push_batch *batch;
+
+    begin();
+    batch = new_batch(1);
+    add_patient(batch, 1);
+    push(batch);
+    push_batch_free(batch);
+    for (int part = 0; part < 2; part++) {
+        struct store_page page = {
+            .region_id = region_id, .part = part == 0 ? STORE_TAIL : STORE_REST, .known_seq = 1000};
+        struct rpc_status status = fixture_run(&page.request, STORE_PAGE);
+        CU_ASSERT_TRUE_FATAL(rpc_ok(&status));
+        CU_ASSERT_TRUE(page.row_count == 1 && page.at_end && page.head.seq == 1);
+        store_page_deinit(&page);
+    }
+    fixture_close();
+}
+
 /* One by one among small ones, and many in a row. */
 static void test_large_records_end_pages_and_none_is_missed(void)
 {
@@ -623,6 +644,7 @@ int main(void)
         SUITE_TEST(test_R8_receipts_chain),
         SUITE_TEST(test_pages_bring_every_record_exactly_once),
         SUITE_TEST(test_large_records_end_pages_and_none_is_missed),
+        SUITE_TEST(test_R22_a_page_of_a_region_that_is_known_further_is_answered),
         SUITE_TEST(test_codes_expire_and_are_used_once),
         SUITE_TEST(test_R23_tokens_present_and_previous),
         SUITE_TEST(test_R23_a_copy_becomes_a_device_once),

@@ -5,8 +5,9 @@
 Goal: a simulator that passes must be one that would have noticed. Method: a copy of
 the tree in a scratch folder; for each block of mutations.txt the old lines, which must
 stand in the file exactly once, give way to the new ones; the simulator is built and
-run with that block's faults until a world fails, at most so many. A mutation that
-survives all of them fails the run.
+run with that block's faults until a world fails, at most so many; or with the script of
+kept/ that it names, where worlds of the kind are too rare. A mutation that survives fails
+the run.
 
     mutations.py [--seeds N] [--only WORDS]
 """
@@ -79,6 +80,16 @@ def run(tree, faults, seeds):
     return None if done.returncode == 0 else ("?", f"the program dies ({done.returncode})")
 
 
+def run_script(tree, name):
+    """The same for a script of kept/."""
+    done = subprocess.run([tree / "build-sim/bin/sim_test", "--script", tree / "tests/sim/kept" / name],
+                          capture_output=True, text=True, timeout=900)
+    found = re.search(r"^failure: (.*)$", done.stdout, re.M)
+    if found:
+        return "kept", found.group(1)
+    return None if done.returncode == 0 else ("kept", f"the program dies ({done.returncode})")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3000)
@@ -96,7 +107,8 @@ def main():
             sound = file.read_text()
             file.write_text(mutated(sound, block))
             build(tree)
-            found = run(tree, block["faults"], options.seeds)
+            found = (run_script(tree, block["faults"]) if block["faults"].endswith(".sim") else
+                     run(tree, block["faults"], options.seeds))
             file.write_text(sound)
             survivors += found is None
             world, why = found or ("-", "SURVIVED")

@@ -15,6 +15,8 @@
 #include "relearn.h"
 #include "withheld.h"
 
+#include "outpost/record_device_sql.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -487,6 +489,19 @@ sqlite3_stmt *schema_statement(struct store *store, struct store_table *table,
 
 /* ---- The wanted database ---------------------------------------------------------------- */
 
+static bool make_type(sqlite3 *wanted, const struct record_schema *schema,
+                      const struct record_type *type)
+{
+    struct rpc_buffer sql;
+
+    rpc_buffer_init(&sql, RECORD_DEVICE_SQL_BYTES_MAX);
+    record_device_sql(schema, type, &sql);
+    bool made =
+        !sql.failed && sqlite3_exec(wanted, (const char *)sql.data, NULL, NULL, NULL) == SQLITE_OK;
+    rpc_buffer_deinit(&sql);
+    return made;
+}
+
 static sqlite3 *wanted_new(struct store *store)
 {
     sqlite3 *wanted = NULL;
@@ -494,8 +509,7 @@ static sqlite3 *wanted_new(struct store *store)
                 sqlite3_exec(wanted, own_tables, NULL, NULL, NULL) == SQLITE_OK;
 
     for (size_t i = 0; made && i < store->schema->type_count; i++)
-        made =
-            sqlite3_exec(wanted, store->schema->types[i].device_sql, NULL, NULL, NULL) == SQLITE_OK;
+        made = make_type(wanted, store->schema, &store->schema->types[i]);
     if (!made) {
         store_fail(store, OUTPOST_BUG, "the schema's SQL does not run: %s",
                    wanted != NULL ? sqlite3_errmsg(wanted) : "no memory");
@@ -688,25 +702,29 @@ static bool read_revision(struct store *store, int64_t *revision_out)
 
 enum { CHECKED_TEXT_LEN = 64 };
 
-/* What is to be noted for a database whose schema has that version. */
-static void checked_text(struct store *store, int64_t schema_version,
+/* What is to be noted for a database whose schema has that version. False: no memory. */
+static bool checked_text(struct store *store, int64_t schema_version,
                          char text_out[CHECKED_TEXT_LEN])
 {
-    struct rpc_bytes parts[1 + OUTPOST_TYPES_MAX];
+    const struct record_schema *schema = store->schema;
+    struct rpc_buffer sql;
+    struct rpc_bytes all;
     uint8_t hash[RECORD_SHA256_LEN];
-    size_t count = 0;
     uint64_t texts = 0;
 
-    parts[count++] = rpc_bytes_view(own_tables, sizeof own_tables);
-    for (size_t i = 0; i < store->schema->type_count && i < OUTPOST_TYPES_MAX; i++) {
-        const char *sql = store->schema->types[i].device_sql;
-        parts[count++] = rpc_bytes_view(sql, strlen(sql));
-    }
-    record_hash(store->hasher, parts, count, hash);
+    rpc_buffer_init(&sql, (schema->type_count + 1) * RECORD_DEVICE_SQL_BYTES_MAX);
+    rpc_buffer_append(&sql, own_tables, sizeof own_tables);
+    for (size_t i = 0; i < schema->type_count; i++)
+        record_device_sql(schema, &schema->types[i], &sql);
+    bool good = !sql.failed;
+    all = rpc_buffer_view(&sql);
+    record_hash(store->hasher, &all, 1, hash);
+    rpc_buffer_deinit(&sql);
     for (size_t i = 0; i < sizeof texts; i++)
         texts = texts << 8 | hash[i];
     snprintf(text_out, CHECKED_TEXT_LEN, "%016llx at %lld", (unsigned long long)texts,
              (long long)schema_version);
+    return good;
 }
 
 /* An older version's state row does not have the note. */
@@ -719,7 +737,8 @@ static bool is_checked(struct store *store, bool *checked_out)
     *checked_out = false;
     if (!read_number(store, "PRAGMA schema_version", &version))
         return false;
-    checked_text(store, version, wanted);
+    if (!checked_text(store, version, wanted))
+        return true;
     if (sqlite3_prepare_v2(store->db, "SELECT schema_checked FROM outpost_state", -1, &statement,
                            NULL) == SQLITE_OK &&
         sqlite3_step(statement) == SQLITE_ROW)
@@ -734,7 +753,8 @@ static void note_checked(struct store *store, int64_t schema_version)
     char text[CHECKED_TEXT_LEN];
     char *sql;
 
-    checked_text(store, schema_version, text);
+    if (!checked_text(store, schema_version, text))
+        return;
     sql = sqlite3_mprintf("UPDATE outpost_state SET schema_checked = %Q", text);
     if (sql != NULL)
         sqlite3_exec(store->db, sql, NULL, NULL, NULL);

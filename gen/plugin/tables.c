@@ -98,27 +98,6 @@ static void add_limit(struct text *text, const char *member, int64_t limit)
         text_add(text, "        .%s = INT64_C(%" PRId64 "),\n", member, limit);
 }
 
-/* A C string of SQL, a literal for each line of it; one that is too long goes
- * on in the next literal. */
-static void add_sql_string(struct text *text, const char *name, const char *sql)
-{
-    text_add(text, "static const char %s_sql[] =", name);
-    while (*sql != '\0') {
-        size_t len = strcspn(sql, "\n");
-        size_t taken = len > EMIT_SQL_COLUMNS ? EMIT_SQL_COLUMNS : len;
-        text_add(text, "\n    \"");
-        for (size_t i = 0; i < taken; i++)
-            text_add(text, "%s%c", sql[i] == '"' || sql[i] == '\\' ? "\\" : "", sql[i]);
-        sql += taken;
-        if (taken == len) {
-            text_add(text, "\\n");
-            sql++;
-        }
-        text_add(text, "\"");
-    }
-    text_add(text, ";\n\n");
-}
-
 /* ---- Tables --------------------------------------------------------------- */
 
 static void add_field(struct text *text, const struct record_field *field)
@@ -151,11 +130,8 @@ static void add_field(struct text *text, const struct record_field *field)
     text_add(text, "    },\n");
 }
 
-static void add_type_parts(struct output *output, struct text *text,
-                           const struct record_schema *tables, const struct record_type *type)
+static void add_type_parts(struct text *text, const struct record_type *type)
 {
-    struct text sql = {0};
-
     text_add(text, "/* ---- %" PRIu32 ": %s ---- */\n\n", type->number, type->table);
     if (type->field_count > 0) {
         text_add(text, "static const struct record_field %s_fields[] = {\n", type->table);
@@ -170,9 +146,6 @@ static void add_type_parts(struct output *output, struct text *text,
                      record_field_by_number(type, type->exactly_one_of[i])->name);
         text_add(text, "};\n\n");
     }
-    emit_device_sql(output, &sql, tables, type);
-    add_sql_string(text, type->table, sql.data);
-    text_deinit(&sql);
 }
 
 static void add_type(struct text *text, const struct record_type *type)
@@ -190,7 +163,7 @@ static void add_type(struct text *text, const struct record_type *type)
         text_add(text, "        .exactly_one_of = %s_exactly_one_of,\n", type->table);
         text_add(text, "        .exactly_one_of_count = %zu,\n", type->exactly_one_of_count);
     }
-    text_add(text, "        .device_sql = %s_sql,\n    },\n", type->table);
+    text_add(text, "    },\n");
 }
 
 static void add_source(struct output *output, struct text *text, const struct schema *schema)
@@ -200,7 +173,7 @@ static void add_source(struct output *output, struct text *text, const struct sc
     emit_banner(text, schema->files, schema->file_count);
     text_add(text, "#include \"%s/schema.gen.h\"\n\n", name_package(output, schema->package, '/'));
     for (size_t i = 0; i < tables->type_count; i++)
-        add_type_parts(output, text, tables, &tables->types[i]);
+        add_type_parts(text, &tables->types[i]);
 
     text_add(text, "/* ---- The schema ---- */\n\n");
     text_add(text, "static const struct record_type types[] = {\n");

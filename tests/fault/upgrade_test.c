@@ -331,7 +331,6 @@ int main(int argc, char **argv)
     crash_vfs_uninstall();
     crash_image_free(base);
     crash_disk_deinit(&disk);
-    older_schema_free();
     printf("upgrade: %s\n", good ? "ok" : "FAILED");
     return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }

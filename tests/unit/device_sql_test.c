@@ -5,6 +5,7 @@
  * kept, once. With the argument "print" the program writes the SQL instead, for
  * device_sql_cli.py and for whoever wants to read it.
  */
+#include "outpost/record_device_sql.h"
 #include "outpost/v1/schema.gen.h"
 #include "suite.h"
 #include "test/v1/schema.gen.h"
@@ -59,6 +60,15 @@ static void refused(struct device *device, const char *sql, const char *message)
     CU_ASSERT_STRING_EQUAL(sqlite3_errmsg(device->db), message);
 }
 
+/* The SQL of one type; rpc_buffer_deinit. */
+static const char *sql_of(const struct record_schema *schema, size_t type, struct rpc_buffer *sql)
+{
+    rpc_buffer_init(sql, RECORD_DEVICE_SQL_BYTES_MAX);
+    record_device_sql(schema, &schema->types[type], sql);
+    CU_ASSERT_FALSE_FATAL(sql->failed);
+    return (const char *)sql->data;
+}
+
 /* The first column of the first row; -1: no row. */
 static int64_t number(struct device *device, const char *sql)
 {
@@ -74,8 +84,11 @@ static int64_t number(struct device *device, const char *sql)
 
 static void make_tables(struct device *device, const struct record_schema *schema)
 {
-    for (size_t i = 0; i < schema->type_count; i++)
-        run(device, schema->types[i].device_sql);
+    for (size_t i = 0; i < schema->type_count; i++) {
+        struct rpc_buffer sql;
+        run(device, sql_of(schema, i, &sql));
+        rpc_buffer_deinit(&sql);
+    }
 }
 
 static void device_init(struct device *device)
@@ -712,16 +725,25 @@ static void test_sql_is_of_sqlite_3_9(void)
                                         "FILTER", "unhex(",     "iif(",        "GENERATED",
                                         "CHECK",  "REFERENCES", "MATERIALIZED"};
 
-    for (size_t i = 0; i < outpost_v1_schema.type_count; i++)
+    for (size_t i = 0; i < outpost_v1_schema.type_count; i++) {
+        struct rpc_buffer sql;
+        const char *text = sql_of(&outpost_v1_schema, i, &sql);
         for (size_t j = 0; j < sizeof later / sizeof later[0]; j++)
-            CU_ASSERT_PTR_NULL(strstr(outpost_v1_schema.types[i].device_sql, later[j]));
+            CU_ASSERT_PTR_NULL(strstr(text, later[j]));
+        rpc_buffer_deinit(&sql);
+    }
 }
 
 static int print_sql(void)
 {
     puts(library_sql);
-    for (size_t i = 0; i < outpost_v1_schema.type_count; i++)
-        fputs(outpost_v1_schema.types[i].device_sql, stdout);
+    for (size_t i = 0; i < outpost_v1_schema.type_count; i++) {
+        struct rpc_buffer sql;
+        rpc_buffer_init(&sql, RECORD_DEVICE_SQL_BYTES_MAX);
+        record_device_sql(&outpost_v1_schema, &outpost_v1_schema.types[i], &sql);
+        fputs((const char *)sql.data, stdout);
+        rpc_buffer_deinit(&sql);
+    }
     return ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 

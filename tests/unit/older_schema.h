@@ -20,6 +20,5 @@ enum {
 extern struct record_schema older_schema;
 
 void older_schema_make(void);
-void older_schema_free(void);
 
 #endif

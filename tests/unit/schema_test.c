@@ -62,7 +62,6 @@ static void test_I9_unknown_fields_and_types_survive(void)
     CU_ASSERT_STRING_EQUAL(server_field(server, &patient, 99), "of tomorrow");
     expect_same(&device, server);
     device_close(&device);
-    older_schema_free();
     mini_server_free(server);
 }
 
@@ -96,7 +95,6 @@ static void test_I9_replace_keeps_unknown_fields(void)
     CU_ASSERT_EQUAL(device.result.pushed, 0);
     expect_same(&device, server);
     device_close(&device);
-    older_schema_free();
     mini_server_free(server);
 }
 
@@ -114,7 +112,6 @@ static void test_newer_database_is_refused(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(store.status.message, "newer"));
     store_close(&store);
     device_close(&device);
-    older_schema_free();
 }
 
 static int refused_code(const char *path)

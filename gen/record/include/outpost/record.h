@@ -137,11 +137,6 @@ struct record_type {
     size_t field_count;
     const uint32_t *exactly_one_of; /* field numbers; NULL when none */
     size_t exactly_one_of_count;
-    /* What the device executes to make this type's table, its base table
-     * (outpost_base_<table>) and its triggers: statements ended by semicolons
-     * (SQLite 3.9). It may be executed again: tables stay as they are, triggers
-     * are made anew. */
-    const char *device_sql;
 };
 
 struct record_schema {

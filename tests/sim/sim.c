@@ -251,9 +251,9 @@ static void tell_server(struct sim *sim, const struct sim_identity *identity)
         sim_say(sim, "  the server cannot be told of a device");
 }
 
-void sim_enrol(struct sim *sim, const struct phone *phone)
+void sim_enrol(struct sim *sim, const struct phone *phone, const struct record_uuid *device_id)
 {
-    struct sim_identity identity = {phone->device_id, phone->enrolment_region, phone->regions};
+    struct sim_identity identity = {*device_id, phone->enrolment_region, phone->regions};
 
     if (sim->identity_count == SIM_IDENTITIES_MAX)
         sim->ledger.overflow = "identities";
@@ -292,7 +292,7 @@ struct phone *sim_add_phone(struct sim *sim, const struct sim_enrolment *enrolme
     phone->device_id = id;
     phone->enrolment_region = region;
     phone->regions = enrolment->regions | 1u << home;
-    sim_enrol(sim, phone);
+    sim_enrol(sim, phone, &id);
     sim_say(sim, "phone %d: facility %u, region %u%s%s%s", index, enrolment->facility, home,
             enrolment->admin ? ", administrator" : "", enrolment->older ? ", older app" : "",
             enrolment->regions != 0 ? ", of other regions, too" : "");

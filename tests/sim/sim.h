@@ -187,7 +187,7 @@ unsigned sim_region_of(const struct record_uuid *facility);
 /* "patient 12": by the number in its id. */
 const char *sim_name(const struct record_key *key, char text_out[48]);
 /* A new identity for a phone, and the server is told. */
-void sim_enrol(struct sim *sim, const struct phone *phone);
+void sim_enrol(struct sim *sim, const struct phone *phone, const struct record_uuid *device_id);
 /* The server knows them all: what is enrolled outlives its store (R22). */
 void sim_enrol_all(struct sim *sim);
 /* R23: the server takes the phone's file for a copy; it becomes a device of its own. */

@@ -128,12 +128,15 @@ void sim_take_identity(struct sim *sim, struct phone *phone)
         return;
     id.bytes[3] = (uint8_t)(sim->identity_count + 1);
     phone_id(phone, "SELECT token FROM outpost_state", &token);
-    if (!server_end_recertify(&sim->server, &phone->device_id, &id, token.bytes)) {
+    if (server_end_recertify(&sim->server, &phone->device_id, &id, token.bytes)) {
+        /* The register has it from now on: a phone that loses power here may have taken it. */
+        sim_enrol(sim, phone, &id);
+        if (device_half_take_identity(phone->half, &id, id.bytes[2] != 0)) {
+            phone->device_id = id;
+            sim_say(sim, "  phone %d is a copy and becomes a device of its own", phone->index);
+        }
+    } else {
         sim_say(sim, "  phone %d is given no identity", phone->index);
-    } else if (device_half_take_identity(phone->half, &id, id.bytes[2] != 0)) {
-        phone->device_id = id;
-        sim_enrol(sim, phone);
-        sim_say(sim, "  phone %d is a copy and becomes a device of its own", phone->index);
     }
     phone->refused = false;
 }

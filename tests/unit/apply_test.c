@@ -1,45 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Goal: the three images of a record move as R4-R9, R20 and R21 say, whatever is
+ * Goal: the three images of a record move as R4-R9 say, whatever is
  * edited, lost or cut in between. Method: a real database, edited through the
  * app's own connection, synced with the mini server; then both are compared.
  */
-#include "apply.h"
-#include "device_fixture.h"
-#include "suite.h"
-
-#include "outpost/v1/schema.gen.h"
+#include "apply_fixture.h"
 #include "pull.h"
-
-#include <stdio.h>
-
-static struct device device;
-static struct mini_server *server;
-
-static void set_up(void)
-{
-    server = mini_server_new(&outpost_v1_schema);
-    device_open(&device, 1, &outpost_v1_schema);
-}
-
-static void tear_down(void)
-{
-    device_close(&device);
-    mini_server_free(server);
-}
-
-#define P1 "x'01010101010101010101010101010101'"
-#define P2 "x'02020202020202020202020202020202'"
-#define B1 "x'11111111111111111111111111111111'"
-#define B2 "x'12121212121212121212121212121212'"
-
-static void insert_patient(const char *id, const char *name)
-{
-    app(&device,
-        "INSERT INTO patient (id, full_name, date_of_birth) VALUES (%s, '%s',"
-        " '1980-01-02')",
-        id, name);
-}
 
 /* What is made here reaches the server, filled in, and is clean afterwards. */
 static void test_R5_new_records_travel_with_every_field(void)
@@ -301,133 +267,6 @@ static void test_R9_correction_of_a_rejected_record(void)
     tear_down();
 }
 
-/* The whole journal goes again, as to a server that forgot it. */
-static void resend_all(int accepted)
-{
-    app(&device,
-        "INSERT INTO outpost_resend (type, family_id, id, rank, mutation, mutation_id,"
-        " acknowledged_version) SELECT type, family_id, id, -1, mutation, mutation_id, version * %d"
-        " FROM outpost_journal ORDER BY n",
-        accepted);
-}
-
-/* Accepted once, refused by a server that was put back: the row stays, is marked with
- * the reason, and its correction carries everything that the server lacks. */
-static void test_R7_a_resend_that_is_refused_is_marked(void)
-{
-    struct record_key key = pressure_key(1, 0x11);
-
-    set_up();
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "INSERT INTO blood_pressure (patient_id, id, systolic_mmhg, diastolic_mmhg)"
-                 " VALUES (" P1 ", " B1 ", 120, 80)");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL_FATAL(server->known_count, 1);
-    server->known[0] = (struct mini_known){
-        .id = server->known[0].id, .status = ANSWER_QUARANTINED, .reason = 9, .field = 4};
-    mini_server_forget(server, &key);
-    resend_all(1);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_rejected(&device, 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT reason * 100 + field FROM outpost_rejected"), 904);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT family_records FROM outpost_state"), 1);
-    app(&device, "UPDATE blood_pressure SET systolic_mmhg = 121 WHERE patient_id = " P1);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 1), "121");
-    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 2), "80");
-    expect_same(&device, server);
-    tear_down();
-}
-
-/* The same where the server has an older version: it is base and held. */
-static void test_R7_a_resend_that_is_refused_beside_an_older_version(void)
-{
-    struct record_key key = patient_key(1);
-
-    set_up();
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET zone = 'Z'");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    server->known[0].status = ANSWER_QUARANTINED;
-    server_text(server, &key, 9, "older");
-    resend_all(1);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_rejected(&device, 1);
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "Z");
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM outpost_base_patient"), "older");
-    app(&device, "UPDATE patient SET zone = 'older'");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_same(&device, server);
-    tear_down();
-}
-
-/* What was refused in its time and corrected since is not marked anew by its resend,
- * though others have changed the record meanwhile. */
-static void test_R7_a_resend_of_what_was_refused_before_marks_nothing(void)
-{
-    struct record_key key = patient_key(1);
-
-    set_up();
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET age_years = 7");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_rejected(&device, 1);
-    app(&device, "UPDATE patient SET age_years = 0, zone = 'Z'");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    server_text(server, &key, 9, "Y");
-    resend_all(0);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient"), "Y");
-    expect_same(&device, server);
-    tear_down();
-}
-
-/* What nobody has the base of any more goes again as long as the journal keeps it, and
- * ends with it. */
-static void test_R8_a_resend_ends_with_its_days(void)
-{
-    struct record_key key = patient_key(1);
-
-    set_up();
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "DELETE FROM patient");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL_FATAL(server->known_count, 1);
-    server->known_count = 0;
-    mini_server_forget(server, &key);
-    resend_all(1);
-    app(&device, "DELETE FROM outpost_aside");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
-    app(&device, "DELETE FROM outpost_journal");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
-    tear_down();
-}
-
-/* A device holds no tombstones; one that its own work hangs on is put aside. */
-static void test_R20_a_deleted_patient_is_put_aside(void)
-{
-    set_up();
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "DELETE FROM patient");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT version * 10 + deleted FROM outpost_aside"), 21);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT instr(CAST(body AS TEXT), 'Asha') > 0"
-                                        " FROM outpost_aside"),
-                    1);
-    tear_down();
-}
-
 /* A rejected edit is taken back by hand: equal to held again, so the mark goes. */
 static void test_R9_taken_back_clears_the_mark(void)
 {
@@ -561,36 +400,6 @@ static void test_R14_child_of_a_patient_that_never_came_is_undone_with_it(void)
     tear_down();
 }
 
-/* A reading was pulled in an earlier page than its patient, and a restored server has
- * neither: the offer waits and holds nothing up, until somebody gives the patient back. */
-static void test_R14_an_offer_without_its_parent_waits(void)
-{
-    struct record_key pressure = pressure_key(1, 0x11);
-
-    set_up();
-    server_pressure(server, 1, 0x11, 120, 80);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
-    mini_server_forget(server, &pressure);
-    app(&device, "UPDATE outpost_state SET cursor = x'', offer_due = 1");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 1);
-    for (int i = 0; i < 2; i++) {
-        CU_ASSERT_TRUE(device_sync(&device, server, whole));
-        CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 0);
-        CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 1);
-        CU_ASSERT_FALSE(device.result.digest_mismatch);
-        expect_same(&device, server);
-    }
-    server_patient(server, 1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_resend"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT systolic_mmhg FROM blood_pressure"), 120);
-    expect_same(&device, server);
-    tear_down();
-}
-
 /* A patient goes with its children, and the children go first. */
 static void test_R14_deletions_of_children_go_first(void)
 {
@@ -681,191 +490,6 @@ static void test_R12_merge_group_travels_whole(void)
     tear_down();
 }
 
-/* ---- Snapshots and families -------------------------------------------------------------- */
-
-static void fill_server(int patients)
-{
-    char name[16];
-
-    for (int i = 1; i <= patients; i++) {
-        snprintf(name, sizeof name, "N%d", i);
-        server_patient(server, (uint8_t)i, name);
-        server_pressure(server, (uint8_t)i, (uint8_t)(100 + i), 120, 80);
-    }
-}
-
-/* Cut after every message in turn: each sync goes on where the last one was. */
-static void test_R21_snapshot_resumes_wherever_it_was_cut(void)
-{
-    set_up();
-    fill_server(12);
-    uint64_t pulled = 0;
-    for (int tries = 0; tries < 50; tries++) {
-        bool caught_up = device_sync(&device, server, (struct cut){-1, 2});
-        pulled += device.result.pulled;
-        device_reopen(&device, &outpost_v1_schema);
-        if (caught_up)
-            break;
-    }
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(pulled, 24);
-    expect_same(&device, server);
-    tear_down();
-}
-
-/* A snapshot begun anew: what was not met again is gone, pending work is not. */
-static void test_R21_sweep_drops_what_was_not_met(void)
-{
-    struct record_key gone = patient_key(3), pending = patient_key(4);
-
-    set_up();
-    fill_server(5);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    mini_server_forget(server, &gone);
-    mini_server_forget(server, &pending);
-    gone = pressure_key(3, 103);
-    mini_server_forget(server, &gone);
-    pending = pressure_key(4, 104);
-    mini_server_forget(server, &pending);
-    app(&device, "UPDATE patient SET zone = 'kept' WHERE full_name = 'N4'");
-    app(&device, "UPDATE outpost_state SET cursor = x''");
-    server->busy = true;
-    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 3}));
-    CU_ASSERT(app_number(&device, "SELECT count(*) FROM outpost_unconfirmed") > 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 5);
-    device_reopen(&device, &outpost_v1_schema);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_FALSE(device.result.digest_mismatch);
-    CU_ASSERT_EQUAL(device.result.withdrawn, 3);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 4);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 3);
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient WHERE full_name = 'N4'"),
-                           "kept");
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT body IS NULL FROM outpost_held"), 1);
-    tear_down();
-}
-
-/* A first sync into an empty database notes nothing to sweep. */
-static void test_R21_first_sync_notes_nothing(void)
-{
-    set_up();
-    fill_server(4);
-    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 2}));
-    CU_ASSERT(app_number(&device, "SELECT count(*) FROM patient") > 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_unconfirmed"), 0);
-    tear_down();
-}
-
-/* What was answered in the stream whose first page begins the snapshot counts as
- * met, though no page may bring it. */
-static void test_R21_answered_before_the_snapshot_stays(void)
-{
-    set_up();
-    insert_patient(P1, "Asha");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET zone = 'x'");
-    app(&device, "UPDATE outpost_state SET cursor = x''");
-    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 2}));
-    struct rpc_buffer page;
-    struct outpost_sync_result result = {0};
-    rpc_buffer_init(&page, 256);
-    wire_put_bytes(&page, 5, rpc_bytes_view(server->region.bytes, RECORD_UUID_LEN));
-    wire_put_bytes(&page, 4, rpc_bytes_view(server->region.bytes, RECORD_UUID_LEN));
-    CU_ASSERT_TRUE(
-        pull_apply(&device.store, rpc_buffer_view(&page), INT64_C(1800000000000), &result));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 1);
-    CU_ASSERT_TRUE(pull_apply(&device.store, rpc_buffer_view(&page), 1, &result));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient"), 0);
-    CU_ASSERT_EQUAL(result.withdrawn, 1);
-    rpc_buffer_deinit(&page);
-    tear_down();
-}
-
-static void pull_marker(uint8_t family, uint32_t kind)
-{
-    struct record_uuid id = id_of(family);
-    struct rpc_buffer page, marker;
-    struct outpost_sync_result result = {0};
-
-    rpc_buffer_init(&page, 256);
-    rpc_buffer_init(&marker, 256);
-    wire_put_bytes(&marker, 1, rpc_bytes_view(id.bytes, RECORD_UUID_LEN));
-    wire_put_bytes(&marker, 2, rpc_bytes_view(server->region.bytes, RECORD_UUID_LEN));
-    wire_put_uint(&marker, 3, kind);
-    wire_put_message(&page, 2, rpc_buffer_view(&marker));
-    CU_ASSERT_TRUE(pull_apply(&device.store, rpc_buffer_view(&page), 1, &result));
-    rpc_buffer_deinit(&marker);
-    rpc_buffer_deinit(&page);
-}
-
-/* A family leaves: clean rows go at once, pending ones once they are answered. */
-static void test_R20_left_family_goes_when_nothing_is_pending(void)
-{
-    struct record_key key = patient_key(1);
-
-    set_up();
-    fill_server(2);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET zone = 'mine' WHERE id = " P1);
-    pull_marker(1, 1);
-    pull_marker(2, 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 0);
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT full_name || zone FROM patient"), "N1mine");
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT family_records FROM outpost_state"), 0);
-    server->out_of_scope = 10;
-    device_sync(&device, server, whole);
-    CU_ASSERT_STRING_EQUAL(server_field(server, &key, 9), "mine");
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
-    tear_down();
-}
-
-/* A family that left is marked alone as long as an offer is due: what is held of it may
- * be all that there is. It goes with the CaughtUp that ends the offers. */
-static void test_R22_nothing_is_purged_while_an_offer_is_due(void)
-{
-    struct record_key patient = patient_key(1), pressure = pressure_key(1, 0x11);
-
-    set_up();
-    server_patient(server, 1, "Asha");
-    server_pressure(server, 1, 0x11, 120, 80);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE outpost_state SET offer_due = 1");
-    app(&device, "UPDATE patient SET zone = 'Z'");
-    mini_server_forget(server, &pressure);
-    server->out_of_scope = patient.type;
-    /* Welcome and the answer; no CaughtUp. */
-    CU_ASSERT_FALSE(device_sync(&device, server, (struct cut){-1, 2}));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 1);
-    mini_server_forget(server, &patient);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(device.result.withdrawn, 1);
-    CU_ASSERT_FALSE(device.result.digest_mismatch);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT offer_due FROM outpost_state"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
-    expect_same(&device, server);
-    tear_down();
-}
-
-/* A family enters: clean rows make room for what follows, edits stay. */
-static void test_R20_entered_family_comes_whole(void)
-{
-    set_up();
-    fill_server(2);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET zone = 'mine' WHERE id = " P1);
-    pull_marker(1, 1);
-    pull_marker(1, 2);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
-    CU_ASSERT_STRING_EQUAL(app_text(&device, "SELECT zone FROM patient WHERE id = " P1), "mine");
-    app(&device, "UPDATE outpost_state SET cursor = x''");
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_same(&device, server);
-    tear_down();
-}
-
 /* A reply was lost and a page brings our own edit before the resend: the record
  * stays sealed and pending, or the next edit would be taken for the sealed one. */
 static void test_R6_pulled_while_sealed_stays_pending(void)
@@ -913,26 +537,6 @@ static void test_R12_one_field_takes_its_group_along(void)
     tear_down();
 }
 
-/* A record of a family that had left comes: the family is in scope again. */
-static void test_R20_record_of_a_left_family_ends_the_mark(void)
-{
-    set_up();
-    fill_server(2);
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    app(&device, "UPDATE patient SET zone = 'mine' WHERE id = " P1);
-    pull_marker(1, 1);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 1);
-    app(&device, "UPDATE outpost_state SET cursor = x''");
-    server->busy = true;
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_left"), 0);
-    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM blood_pressure"), 2);
-    server->busy = false;
-    CU_ASSERT_TRUE(device_sync(&device, server, whole));
-    expect_same(&device, server);
-    tear_down();
-}
-
 int main(void)
 {
     static const struct suite_test tests[] = {
@@ -948,11 +552,6 @@ int main(void)
         SUITE_TEST(test_R5_one_sealed_mutation_per_record),
         SUITE_TEST(test_R7_retry_stays_sealed),
         SUITE_TEST(test_R9_correction_of_a_rejected_record),
-        SUITE_TEST(test_R7_a_resend_that_is_refused_is_marked),
-        SUITE_TEST(test_R7_a_resend_that_is_refused_beside_an_older_version),
-        SUITE_TEST(test_R7_a_resend_of_what_was_refused_before_marks_nothing),
-        SUITE_TEST(test_R8_a_resend_ends_with_its_days),
-        SUITE_TEST(test_R20_a_deleted_patient_is_put_aside),
         SUITE_TEST(test_R9_taken_back_clears_the_mark),
         SUITE_TEST(test_R9_pull_that_makes_equal_clears_the_mark),
         SUITE_TEST(test_R6_pull_never_overwrites_pending),
@@ -960,22 +559,13 @@ int main(void)
         SUITE_TEST(test_R5_made_and_deleted_is_nothing),
         SUITE_TEST(test_R14_deletion_that_meets_an_edit),
         SUITE_TEST(test_R14_child_of_a_patient_that_never_came_is_undone_with_it),
-        SUITE_TEST(test_R14_an_offer_without_its_parent_waits),
         SUITE_TEST(test_R14_deletions_of_children_go_first),
         SUITE_TEST(test_R6_tombstone_deletes_the_row),
         SUITE_TEST(test_R25_oversize_is_marked_and_blocks_nothing),
         SUITE_TEST(test_I6_value_of_the_wrong_kind_is_sent_whole),
         SUITE_TEST(test_R12_merge_group_travels_whole),
-        SUITE_TEST(test_R21_snapshot_resumes_wherever_it_was_cut),
-        SUITE_TEST(test_R21_sweep_drops_what_was_not_met),
-        SUITE_TEST(test_R21_first_sync_notes_nothing),
-        SUITE_TEST(test_R21_answered_before_the_snapshot_stays),
-        SUITE_TEST(test_R20_left_family_goes_when_nothing_is_pending),
-        SUITE_TEST(test_R22_nothing_is_purged_while_an_offer_is_due),
-        SUITE_TEST(test_R20_entered_family_comes_whole),
         SUITE_TEST(test_R6_pulled_while_sealed_stays_pending),
         SUITE_TEST(test_R12_one_field_takes_its_group_along),
-        SUITE_TEST(test_R20_record_of_a_left_family_ends_the_mark),
     };
 
     return suite_run("apply", tests, sizeof tests / sizeof tests[0]);

@@ -7,6 +7,8 @@ target_include_directories(device_fixture PUBLIC ${CMAKE_CURRENT_SOURCE_DIR}/uni
 target_link_libraries(device_fixture PRIVATE outpost_flags PUBLIC outpost_client PkgConfig::CUNIT)
 
 outpost_unit_test(apply device_fixture)
+outpost_unit_test(apply_family device_fixture)
+outpost_unit_test(resend device_fixture)
 outpost_unit_test(applied device_fixture)
 outpost_unit_test(feed device_fixture)
 outpost_unit_test(device_history device_fixture)

@@ -2,8 +2,8 @@
  *
  * The device's SQL of one record type: its table, its base table (the row as it
  * was when the first edit since the server last knew it began, PROTOCOL.md R4)
- * and four triggers that only mark. It is put together on the device, where the
- * texts of all types would take more room than all other code.
+ * and four triggers that only mark. It is put together on the device: the texts of
+ * all types would be a fifth of the library, and differ by names alone.
  *
  * What the triggers rest on; each line has a test in device_sql_test.c:
  *
@@ -62,14 +62,16 @@ struct device_sql {
     struct trigger_row now, old;
 };
 
-static bool format(char piece[PIECE_BYTES], const char *text, va_list arguments)
+static bool __attribute__((format(printf, 2, 0)))
+format(char piece[PIECE_BYTES], const char *text, va_list arguments)
 {
     int len = vsnprintf(piece, PIECE_BYTES, text, arguments);
 
     return len >= 0 && len < PIECE_BYTES;
 }
 
-static void add(const struct device_sql *sql, const char *text, ...)
+static void __attribute__((format(printf, 2, 3)))
+add(const struct device_sql *sql, const char *text, ...)
 {
     char piece[PIECE_BYTES];
     va_list arguments;
@@ -82,7 +84,8 @@ static void add(const struct device_sql *sql, const char *text, ...)
     va_end(arguments);
 }
 
-static void put(const struct device_sql *sql, char piece[PIECE_BYTES], const char *text, ...)
+static void __attribute__((format(printf, 3, 4)))
+put(const struct device_sql *sql, char piece[PIECE_BYTES], const char *text, ...)
 {
     va_list arguments;
 

@@ -734,6 +734,27 @@ static void test_sql_is_of_sqlite_3_9(void)
     }
 }
 
+/* Goal: a name that no statement holds is an error, and no statement cut short. */
+static void test_name_that_is_too_long(void)
+{
+    static char name[2000];
+    static const struct record_field field = {.number = 1, .name = name};
+    static const struct record_type type = {.number = 10,
+                                            .name = "Long",
+                                            .table = "long",
+                                            .family = RECORD_FAMILY_GLOBAL,
+                                            .fields = &field,
+                                            .field_count = 1};
+    static const struct record_schema schema = {.revision = 1, .types = &type, .type_count = 1};
+    struct rpc_buffer sql;
+
+    memset(name, 'n', sizeof name - 1);
+    rpc_buffer_init(&sql, RECORD_DEVICE_SQL_BYTES_MAX);
+    record_device_sql(&schema, &type, &sql);
+    CU_ASSERT_TRUE(sql.failed);
+    rpc_buffer_deinit(&sql);
+}
+
 static int print_sql(void)
 {
     puts(library_sql);
@@ -776,6 +797,7 @@ int main(int argc, char **argv)
         SUITE_TEST(test_nothing_else_is_refused),
         SUITE_TEST(test_applying_marks_nothing),
         SUITE_TEST(test_sql_is_of_sqlite_3_9),
+        SUITE_TEST(test_name_that_is_too_long),
     };
 
     if (argc > 1 && strcmp(argv[1], "print") == 0)

@@ -11,12 +11,13 @@
  *   submit -> regions' queues, writes, reads -> (threads) -> completed -> drain -> done()
  *
  * A thread connects when it has its first job, so that a command that asks one thing
- * makes one connection. One that is lost is made anew by its thread, with back-off; meanwhile
- * what waits is answered UNAVAILABLE, so that devices come again later. A push whose
+ * makes one connection. One that is lost is made anew by its thread, with back-off. While
+ * no thread of its kind has one, what waits is answered UNAVAILABLE, so that devices come
+ * again later. A push whose
  * COMMIT got no answer may be in the database: it is answered UNAVAILABLE too, and
  * what the device sends again is recognised by its ids (I2).
  *
- * The mutex guards the queues, the regions and `closing`; nothing is done
+ * The mutex guards the queues, the regions, `closing` and `away`; nothing is done
  * under it.
  */
 #include "store_completions.h"
@@ -46,6 +47,7 @@ struct worker {
     pthread_t thread;
     bool writes;
     bool lost; /* the last job found no database */
+    bool away; /* it is looking for the database; the mutex's */
 };
 
 struct postgres_store {
@@ -183,22 +185,34 @@ static void run_one(struct worker *worker, struct store_request *request)
 
 /* ---- Threads --------------------------------------------------------------------- */
 
-/* Answers all that waits: the database is away. */
+/* Whether no thread of this kind has a connection, or may yet have one. */
+static bool all_away(const struct postgres_store *self, bool writes)
+{
+    for (size_t i = 0; i < WRITERS + READERS; i++)
+        if (self->workers[i].writes == writes && !self->workers[i].away)
+            return false;
+    return true;
+}
+
+/* Answers all that waits for threads of this kind, unless one of them may still do it:
+ * that one cannot connect says little, the database may have no place for one more. */
 static void refuse_waiting(struct worker *worker)
 {
     struct postgres_store *self = worker->store;
     struct rpc_status status = postgres_conn_status(&worker->conn, POSTGRES_LOST);
+    struct store_queue *waiting = worker->writes ? &self->writes : &self->reads;
     struct store_queue refused;
     struct store_request *request;
 
     store_queue_init(&refused);
     pthread_mutex_lock(&self->mutex);
-    postgres_regions_empty(&self->regions, &refused);
-    while ((request = store_queue_take(&self->writes)) != NULL)
-        store_queue_put(&refused, request);
-    while ((request = store_queue_take(&self->reads)) != NULL)
-        store_queue_put(&refused, request);
-    self->request_count -= refused.count;
+    if (all_away(self, worker->writes)) {
+        if (worker->writes)
+            postgres_regions_empty(&self->regions, &refused);
+        while ((request = store_queue_take(waiting)) != NULL)
+            store_queue_put(&refused, request);
+        self->request_count -= refused.count;
+    }
     pthread_mutex_unlock(&self->mutex);
     while ((request = store_queue_take(&refused)) != NULL) {
         request->status = status;
@@ -214,6 +228,13 @@ static bool is_closing(struct postgres_store *self)
     return closing;
 }
 
+static void set_away(struct worker *worker, bool away)
+{
+    pthread_mutex_lock(&worker->store->mutex);
+    worker->away = away;
+    pthread_mutex_unlock(&worker->store->mutex);
+}
+
 /* After the connection was lost: tries again and again, and refuses what comes. */
 static void find_database(struct worker *worker)
 {
@@ -222,6 +243,7 @@ static void find_database(struct worker *worker)
 
     while (worker->lost && !is_closing(self)) {
         worker->lost = !reconnect(worker);
+        set_away(worker, worker->lost);
         if (!worker->lost)
             return;
         refuse_waiting(worker);

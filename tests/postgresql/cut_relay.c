@@ -234,6 +234,17 @@ uint16_t cut_relay_port(const struct cut_relay *relay)
     return relay->port;
 }
 
+size_t cut_relay_open_count(struct cut_relay *relay)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&relay->mutex);
+    for (size_t i = 0; i < PAIRS_MAX; i++)
+        count += relay->pairs[i].open;
+    pthread_mutex_unlock(&relay->mutex);
+    return count;
+}
+
 /* ---- Plans ------------------------------------------------------------------------ */
 
 void cut_relay_plan(struct cut_relay *relay, const struct cut_plan *plan)

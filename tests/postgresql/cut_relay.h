@@ -39,6 +39,8 @@ struct cut_relay;
 struct cut_relay *cut_relay_new(uint16_t database_port);
 void cut_relay_free(struct cut_relay *relay);
 uint16_t cut_relay_port(const struct cut_relay *relay);
+/* Connections that are open. */
+size_t cut_relay_open_count(struct cut_relay *relay);
 
 /* The plan for what comes from now on. */
 void cut_relay_plan(struct cut_relay *relay, const struct cut_plan *plan);

@@ -27,6 +27,9 @@ enum {
     /* Times that a push is submitted until it must have got through. */
     SUBMITS_MAX = 20,
     MUTATIONS = 2, /* of one push */
+    /* The engine's, one for each of its threads. */
+    CONNECTIONS = 8,
+    WARM_PUSHES_MAX = 20000,
 };
 
 static struct made_records made;
@@ -169,9 +172,22 @@ static void open_store(const char *conninfo, const char *port)
     push_batch_free(batch);
 }
 
-int main(int argc, char **argv)
+/* Until every thread has its connection: one that opens while a push is made would be
+ * the one that is cut. */
+static void warm_up(void)
 {
     static const struct cut_plan none = {0};
+
+    while (cut_relay_open_count(relay) < CONNECTIONS) {
+        if (push_count == WARM_PUSHES_MAX)
+            fail("the engine has too few connections", NULL, "after as many pushes");
+        push_under(&none);
+    }
+    printf("%u pushes until there were %d connections\n", push_count, CONNECTIONS);
+}
+
+int main(int argc, char **argv)
+{
     uint64_t stride = argc > 3 ? strtoull(argv[3], NULL, 10) : 1;
     unsigned done = 0;
 
@@ -179,8 +195,7 @@ int main(int argc, char **argv)
     if (argc < 3 || stride == 0 || !made_init(&made, 7, 8))
         return EXIT_FAILURE;
     open_store(argv[1], argv[2]);
-    for (int i = 0; i < 40; i++) /* every writer has its connection and its statements */
-        push_under(&none);
+    warm_up();
     for (size_t cuts = 1; cuts <= CUTS_MAX; cuts++) {
         struct cut_report report = measure(cuts);
         for (int d = 0; d < CUT_DIRECTIONS; d++)

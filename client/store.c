@@ -134,9 +134,10 @@ static bool set_up_connection(struct store *store, const char *path, bool create
     sqlite3_busy_timeout(store->db, STORE_BUSY_TIMEOUT_MS);
     if (!create && !refuse_foreign(store, path))
         return false;
+    /* The size of a page is a new file's; another one keeps its own. */
     if (sqlite3_exec(store->db,
-                     "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
-                     " PRAGMA temp_store = MEMORY",
+                     "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL;"
+                     " PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY",
                      NULL, NULL, NULL) == SQLITE_OK)
         return true;
     return fail_to_open(store, path);

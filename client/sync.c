@@ -176,6 +176,7 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
         (sync_session_paused(sync->session) || another_round(sync)))
         sync_session_finish(sync->session);
     pump(sync);
+    rpc_channel_flush(sync->link.channel);
 }
 
 /* gRPC's server push-back: a number of ms; anything else means not to try again. */

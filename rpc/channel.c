@@ -203,6 +203,11 @@ struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *conte
     return rpc_status_ok();
 }
 
+void rpc_channel_flush(rpc_channel *channel)
+{
+    (void)!write_pending(channel);
+}
+
 void rpc_channel_poll(rpc_channel *channel)
 {
     await_socket(channel, false, INT64_MIN);

@@ -351,7 +351,8 @@ static void collect(rpc_conn *conn)
             collect_frames(conn);
         }
         end_if_offended(conn);
-    } while ((conn->farewell || conn->due_first != NULL) && conn->plain.len < CONN_WRITE_BYTES);
+    } while ((conn->farewell || (conn->due_first != NULL && !conn->running_due)) &&
+             conn->plain.len < CONN_WRITE_BYTES);
     conn_run_due(conn);
 }
 
@@ -388,7 +389,8 @@ struct rpc_bytes rpc_conn_pending(rpc_conn *conn)
             conn->write_moved_ms = conn->clock.now_ms(conn->clock.context);
         } else {
             conn->awake = false;
-            release_idle(conn);
+            if (!conn->running_due) /* an owner who flushes looks at his message still */
+                release_idle(conn);
         }
     }
     return queue_view(&conn->out);

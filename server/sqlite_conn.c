@@ -23,11 +23,13 @@ struct rpc_status sqlite_conn_open(struct sqlite_conn *conn, const char *file, b
     int code = sqlite3_open_v2(file, &conn->db, flags, NULL);
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(conn->db, BUSY_TIMEOUT_MS);
-        code = sqlite_conn_exec(conn, "PRAGMA journal_mode = WAL;"
+        /* The size of a page is a new file's; another one keeps its own. */
+        code = sqlite_conn_exec(conn, "PRAGMA page_size = 8192;"
+                                      "PRAGMA journal_mode = WAL;"
                                       "PRAGMA synchronous = FULL;"
                                       "PRAGMA temp_store = MEMORY;"
                                       "PRAGMA cache_size = -16000;"
-                                      "PRAGMA wal_autocheckpoint = 8000;");
+                                      "PRAGMA wal_autocheckpoint = 4000;");
     }
     if (code == SQLITE_OK)
         code = sqlite_rows_register(conn);

@@ -12,8 +12,10 @@
 
 #include <netinet/in.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- The server ---------------------------------------------------------- */
@@ -32,6 +34,7 @@ static struct {
     rpc_call *completions[QUEUE_MAX];
     size_t completion_count;
     unsigned closes;
+    atomic_uint opens;
 } server;
 
 static void on_message_now(void *context, rpc_call *call, struct rpc_bytes message)
@@ -83,6 +86,7 @@ static void on_open(void *service, rpc_call *call, struct rpc_call_events *event
                     void **context_out)
 {
     (void)call, (void)context_out;
+    atomic_fetch_add(&server.opens, 1);
     *events_out = (struct rpc_call_events){
         .on_message = *(void (**)(void *, rpc_call *, struct rpc_bytes))service,
         .on_close = on_server_close,
@@ -127,6 +131,7 @@ static void start_server_at(const char *address)
     uv_async_init(&server.loop, &server.completed, on_completed);
     pthread_mutex_init(&server.lock, NULL);
     server.closes = 0;
+    atomic_store(&server.opens, 0);
     struct rpc_status status = rpc_uv_listen(&server.loop, address, &options, &server.listener);
     CU_ASSERT_FATAL(rpc_ok(&status));
     snprintf(server.address, sizeof server.address, "%s", rpc_uv_listener_address(server.listener));
@@ -248,6 +253,62 @@ static void test_completions_from_another_thread(void)
     CU_ASSERT(rpc_ok(&status));
     CU_ASSERT_EQUAL(tally.good, 300);
     rpc_channel_close(channel);
+    stop_server();
+}
+
+/* Who asks once more when told of an end. */
+static struct {
+    rpc_channel *channel;
+    unsigned left, arrived;
+} asking;
+
+static bool await_opens(unsigned count)
+{
+    static const struct timespec step = {.tv_nsec = 1000000};
+
+    for (int i = 0; i < 10000 && atomic_load(&server.opens) < count; i++)
+        nanosleep(&step, NULL);
+    return atomic_load(&server.opens) >= count;
+}
+
+static void on_close_and_ask(void *context, rpc_call *call, const struct rpc_status *status,
+                             struct rpc_metadata_list trailers)
+{
+    on_client_close(context, call, status, trailers);
+    if (asking.left == 0)
+        return;
+    asking.left--;
+    unsigned before = atomic_load(&server.opens);
+    start_call(asking.channel, "/t/Now", context);
+    rpc_channel_flush(asking.channel);
+    asking.arrived += await_opens(before + 1);
+}
+
+/* What an event sends and flushes is at the server before the event is over, though other
+ * events wait for their turn. */
+static void test_flush_inside_an_event(void)
+{
+    enum { CALLS = 100, ASKED_AGAIN = 5 };
+    struct tally tally = {.expected = CALLS};
+    struct rpc_call_options options = {
+        .path = "/t/Now", .events = {.on_close = on_close_and_ask}, .context = &tally};
+
+    start_server();
+    asking.channel = open_channel(&tally, 0);
+    asking.left = ASKED_AGAIN;
+    for (int i = 0; i < CALLS; i++) {
+        rpc_call *call = rpc_client_call(rpc_channel_conn(asking.channel), &options);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(call);
+        rpc_call_send(call, rpc_bytes_view("hello", 5));
+        rpc_call_half_close(call);
+    }
+    rpc_channel_flush(asking.channel);
+    CU_ASSERT(await_opens(CALLS)); /* so that all ends come in one read */
+    struct rpc_status status = rpc_channel_run(asking.channel, all_closed, &tally);
+    CU_ASSERT(rpc_ok(&status));
+    CU_ASSERT_EQUAL(tally.good, CALLS + ASKED_AGAIN);
+    CU_ASSERT_EQUAL(asking.arrived, ASKED_AGAIN);
+    rpc_channel_close(asking.channel);
     stop_server();
 }
 
@@ -444,6 +505,7 @@ int main(void)
     static const struct suite_test tests[] = {
         SUITE_TEST(test_many_connections),
         SUITE_TEST(test_completions_from_another_thread),
+        SUITE_TEST(test_flush_inside_an_event),
         SUITE_TEST(test_drain_ends_what_hangs),
         SUITE_TEST(test_cancelled_while_waiting),
         SUITE_TEST(test_cannot_connect),

@@ -43,6 +43,11 @@ rpc_conn *rpc_channel_conn(rpc_channel *channel);
  * connection is lost (then its calls have been closed). */
 struct rpc_status rpc_channel_run(rpc_channel *channel, bool (*done)(void *context), void *context);
 
+/* Writes what there is to write, without waiting. Also from inside a call's events: what
+ * an event that takes long has sent leaves at once, not when all that had arrived with it
+ * is through, so that the server has work meanwhile. */
+void rpc_channel_flush(rpc_channel *channel);
+
 /* Takes what has arrived, without waiting: so that a connection which the server
  * closed meanwhile is known to be. */
 void rpc_channel_poll(rpc_channel *channel);

@@ -14,14 +14,20 @@ enum {
     RANK_ROOT = 1000,
     RANK_MEMBER = 2000,
     RANK_DELETES = 10000,
+    /* Members sealed in one transaction: as many as a Push may well hold, so that the server
+     * has something to do after a few ms of it. */
+    PART_DEFAULT = 2000,
 };
 
-/* What sealing one record works with; made once. */
+/* What sealing one record works with; made once for a part. */
 struct sealing {
     struct store *store;
+    struct outbox_sealing *progress;
     const struct outbox_options *options;
-    bool first;   /* nothing is sealed or rejected when it begins */
-    int64_t last; /* sealed_last */
+    bool first; /* nothing is sealed or rejected that it may meet */
+    /* Of the family looked at last: whether its members wait. */
+    bool looked, waits;
+    struct record_uuid looked_at;
     struct image row, base, held;
     struct rpc_buffer body;     /* of the mutation */
     struct rpc_buffer mutation; /* its bytes */
@@ -248,7 +254,7 @@ static bool put_sealed(struct sealing *sealing, const struct record_type *type,
         sealed.len = 0;
     store_bind_bytes(statement, 8, sealed);
     sqlite3_bind_int64(statement, 9, generation);
-    sqlite3_bind_int64(statement, 10, rank << STORE_SEALED_SHIFT | ++sealing->last);
+    sqlite3_bind_int64(statement, 10, rank << STORE_SEALED_SHIFT | ++sealing->progress->last);
     return store_run(store, statement) && check(sealing, type, &mutation->key) &&
            store_delete_mark(store, STORE_REJECTED_DELETE, &mutation->key);
 }
@@ -298,24 +304,76 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
     return seal_images(sealing, type, key, generation);
 }
 
-/* ---- All ---------------------------------------------------------------------------------------
+/* ---- Parts ------------------------------------------------------------------------------------
  */
 
-/* Nothing that sealing a record writes is met again by the reading of what is to be sealed. */
-static bool seal_type(struct sealing *sealing, struct store_table *table)
+/* A root that the app has made since the roots were sealed goes with the next session, and
+ * its members with it (R14). */
+static bool look_at_root(struct sealing *sealing, const struct record_uuid *family_id)
 {
     struct store *store = sealing->store;
+    struct record_key root = {
+        .type = record_root_type(store->schema)->number, .family = *family_id, .id = *family_id};
+    sqlite3_stmt *sealed;
+    int64_t generation;
+
+    if (sealing->looked && record_uuid_compare(&sealing->looked_at, family_id) == 0)
+        return true;
+    sealing->looked = true;
+    sealing->looked_at = *family_id;
+    if (!image_pending(store, &root, &sealing->waits, &generation) || !sealing->waits)
+        return store_ok(store);
+    sealed = store_statement(store, STORE_OUTBOX_GET);
+    store_bind_key(sealed, &root);
+    sealing->waits = store_step(store, sealed) == STORE_DONE;
+    sqlite3_reset(sealed);
+    if (sealing->waits)
+        sealing->waits = image_read_base(store, &root, &sealing->base) && !sealing->base.present;
+    return store_ok(store);
+}
+
+static void bind_position(const struct outbox_sealing *progress, sqlite3_stmt *statement)
+{
+    if (statement == NULL)
+        return;
+    if (progress->within) {
+        store_bind_uuid(statement, 2, &progress->family_id);
+        store_bind_uuid(statement, 3, &progress->id);
+    } else {
+        sqlite3_bind_zeroblob(statement, 2, 0);
+        sqlite3_bind_zeroblob(statement, 3, 0);
+    }
+}
+
+/* From where progress is on, *left members at most, which is counted down; 0: there may be more
+ * of the type. Nothing that sealing a record writes is met again by the reading of
+ * what is to be sealed. */
+static bool seal_type(struct sealing *sealing, struct store_table *table, uint32_t *left)
+{
+    struct store *store = sealing->store;
+    struct outbox_sealing *progress = sealing->progress;
     sqlite3_stmt *rows = schema_statement(store, table, TABLE_UNSEALED);
+    bool member = table->type->family == RECORD_FAMILY_MEMBER;
     int column = (int)table->type->field_count + 3;
     bool good = rows != NULL;
 
     if (good)
         sqlite3_bind_int(rows, 1, sealing->first);
-    while (good && store_step(store, rows) == STORE_ROW) {
+    bind_position(progress, rows);
+    while (good && *left > 0 && store_step(store, rows) == STORE_ROW) {
         struct record_key key = {.type = table->type->number,
                                  .family = store_column_uuid(rows, column),
                                  .id = store_column_uuid(rows, column + 1)};
         int64_t generation = sqlite3_column_int64(rows, column + 2);
+        *left -= member;
+        progress->within = true;
+        progress->family_id = key.family;
+        progress->id = key.id;
+        if (member && progress->begun) {
+            good = look_at_root(sealing, &key.family);
+            if (good && sealing->waits)
+                continue;
+        }
         image_clear(&sealing->row);
         if (sqlite3_column_type(rows, column + 3) != SQLITE_NULL &&
             !image_read_columns(&sealing->row, rows, table->type))
@@ -326,22 +384,54 @@ static bool seal_type(struct sealing *sealing, struct store_table *table)
     return good && store_ok(store);
 }
 
-static bool seal_all(struct sealing *sealing)
+static bool seal_types(struct sealing *sealing)
 {
     struct store *store = sealing->store;
+    struct outbox_sealing *progress = sealing->progress;
+    uint32_t left = sealing->options->part > 0 ? sealing->options->part : (uint32_t)PART_DEFAULT;
+
+    for (size_t i = 0; !progress->begun && i < store->schema->type_count; i++) {
+        progress->within = false;
+        if (store->tables[i].type->family != RECORD_FAMILY_MEMBER &&
+            !seal_type(sealing, &store->tables[i], &left))
+            return false;
+    }
+    if (!progress->begun)
+        progress->within = false;
+    while (progress->type < store->schema->type_count) {
+        struct store_table *table = &store->tables[progress->type];
+        if (table->type->family == RECORD_FAMILY_MEMBER && !seal_type(sealing, table, &left))
+            return false;
+        if (left == 0)
+            return true;
+        progress->type++;
+        progress->within = false;
+    }
+    progress->done = true;
+    return true;
+}
+
+static bool seal_part(struct sealing *sealing)
+{
+    struct store *store = sealing->store;
+    struct outbox_sealing *progress = sealing->progress;
     sqlite3_stmt *last = store_statement(store, STORE_STATE_SEALED_GET);
 
     if (store_step(store, last) != STORE_ROW)
         return false;
-    sealing->last = sqlite3_column_int64(last, 0);
-    sealing->first = !sqlite3_column_int(last, 1) && !store->rejected_any;
+    int64_t sealed = sqlite3_column_int64(last, 0);
+    /* Between two parts another handle may seal, when it switches the facility. */
+    progress->first = progress->begun ? progress->first && progress->last == sealed
+                                      : !sqlite3_column_int(last, 1);
+    progress->last = sealed;
+    sealing->first = progress->first && !store->rejected_any;
     sqlite3_reset(last);
-    for (size_t i = 0; i < store->schema->type_count; i++)
-        if (!seal_type(sealing, &store->tables[i]))
-            return false;
+    if (!seal_types(sealing))
+        return false;
+    progress->begun = true;
     last = store_statement(store, STORE_STATE_SEALED_SET);
     if (last != NULL)
-        sqlite3_bind_int64(last, 1, sealing->last);
+        sqlite3_bind_int64(last, 1, progress->last);
     return store_run(store, last);
 }
 
@@ -355,21 +445,22 @@ static bool anything_pending(struct store *store, bool *pending_out)
     return step != STORE_FAILED;
 }
 
-bool outbox_seal(struct store *store, const struct outbox_options *options)
+bool outbox_seal_part(struct store *store, struct outbox_sealing *progress)
 {
-    struct sealing sealing = {.store = store, .options = options};
-    bool pending, good;
+    struct sealing sealing = {.store = store, .progress = progress, .options = &progress->options};
+    bool pending = true, good;
 
-    if (!anything_pending(store, &pending))
+    if (!progress->begun && !anything_pending(store, &pending))
         return false;
-    if (!pending)
+    progress->done = progress->done || !pending;
+    if (progress->done)
         return true;
     image_init(&sealing.row);
     image_init(&sealing.base);
     image_init(&sealing.held);
     rpc_buffer_init(&sealing.body, RECORD_BODY_BYTES_MAX);
     rpc_buffer_init(&sealing.mutation, RECORD_ENVELOPE_BYTES_MAX);
-    good = store_begin(store, STORE_FULL) && seal_all(&sealing) && store_commit(store);
+    good = store_begin(store, STORE_FULL) && seal_part(&sealing) && store_commit(store);
     rpc_buffer_deinit(&sealing.mutation);
     rpc_buffer_deinit(&sealing.body);
     image_deinit(&sealing.held);
@@ -378,13 +469,54 @@ bool outbox_seal(struct store *store, const struct outbox_options *options)
     return good;
 }
 
-bool outbox_count(struct store *store, uint64_t *count_out)
+bool outbox_seal(struct store *store, const struct outbox_options *options)
 {
-    sqlite3_stmt *statement = store_statement(store, STORE_OUTBOX_COUNT);
+    struct outbox_sealing sealing = {.options = *options};
 
+    while (!sealing.done)
+        if (!outbox_seal_part(store, &sealing))
+            return false;
+    return true;
+}
+
+int64_t outbox_end(const struct outbox_sealing *sealing)
+{
+    return sealing->done ? INT64_MAX : ((int64_t)(RANK_MEMBER + 1) << STORE_SEALED_SHIFT) - 1;
+}
+
+/* ---- Counts -------------------------------------------------------------------------------------
+ */
+
+static bool count(struct store *store, sqlite3_stmt *statement, uint64_t *count)
+{
     if (store_step(store, statement) != STORE_ROW)
         return false;
-    *count_out = (uint64_t)sqlite3_column_int64(statement, 0);
+    *count += (uint64_t)sqlite3_column_int64(statement, 0);
     sqlite3_reset(statement);
     return true;
+}
+
+bool outbox_unsealed(struct store *store, const struct outbox_sealing *sealing, uint64_t *count_out)
+{
+    struct outbox_sealing at = *sealing;
+
+    *count_out = 0;
+    for (; !at.done && at.type < store->schema->type_count; at.type++, at.within = false) {
+        const struct record_type *type = store->tables[at.type].type;
+        sqlite3_stmt *after = store_statement(store, STORE_PENDING_AFTER_COUNT);
+        if (type->family != RECORD_FAMILY_MEMBER)
+            continue;
+        if (after != NULL)
+            sqlite3_bind_int64(after, 1, type->number);
+        bind_position(&at, after);
+        if (!count(store, after, count_out))
+            return false;
+    }
+    return true;
+}
+
+bool outbox_count(struct store *store, uint64_t *count_out)
+{
+    *count_out = 0;
+    return count(store, store_statement(store, STORE_OUTBOX_COUNT), count_out);
 }

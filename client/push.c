@@ -54,7 +54,8 @@ static bool put_item(struct store *store, sqlite3_stmt *entry, bool in_outbox,
 
 struct push_position push_position_start(void)
 {
-    return (struct push_position){.in_outbox = false, .rank = INT64_MIN, .n = INT64_MIN};
+    return (struct push_position){
+        .in_outbox = false, .rank = INT64_MIN, .n = INT64_MIN, .end = INT64_MAX};
 }
 
 static sqlite3_stmt *entries_after(struct store *store, const struct push_position *position)
@@ -66,6 +67,8 @@ static sqlite3_stmt *entries_after(struct store *store, const struct push_positi
         sqlite3_bind_int64(entry, 1, position->rank);
         sqlite3_bind_int64(entry, 2, position->n);
     }
+    if (entry != NULL && position->in_outbox)
+        sqlite3_bind_int64(entry, 3, position->end);
     return entry;
 }
 
@@ -104,8 +107,10 @@ bool push_more(struct store *store, struct push_position *position, bool *more_o
         *more_out = step == STORE_ROW;
         if (step != STORE_DONE || position->in_outbox)
             return step != STORE_FAILED;
+        int64_t end = position->end;
         *position = push_position_start();
         position->in_outbox = true;
+        position->end = end;
     }
 }
 

@@ -23,6 +23,7 @@ enum {
 struct push_position {
     bool in_outbox;
     int64_t rank, n;
+    int64_t end; /* of the outbox, the last n that may go; INT64_MAX at first */
 };
 
 /* Before everything. */

@@ -212,7 +212,8 @@ static void put_unsealed(struct draft *draft)
         draft->type->table);
     if (is_member(draft))
         put(draft, " t.\"%s\" = p.family_id AND", draft->family_column);
-    put(draft, " t.id = p.id WHERE p.type = %u AND (?1 OR NOT (", draft->type->number);
+    put(draft, " t.id = p.id WHERE p.type = %u AND (p.family_id, p.id) > (?2, ?3) AND (?1 OR NOT (",
+        draft->type->number);
     put(draft, "EXISTS (SELECT 1 FROM outpost_outbox o WHERE o.type%s) OR ", key);
     put(draft, "EXISTS (SELECT 1 FROM outpost_rejected o WHERE o.type%s", key);
     put(draft, " AND o.generation = p.generation))) ORDER BY p.family_id, p.id");

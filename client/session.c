@@ -64,6 +64,7 @@ struct sync_session {
     enum session_state state;
     struct device_state device;
 
+    struct outbox_sealing sealing;
     struct pace pace;
     uint32_t push_items; /* in one Push */
     struct push_position position;
@@ -158,7 +159,7 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
                       struct sync_session **session_out)
 {
     struct sync_session *session = calloc(1, sizeof *session);
-    struct outbox_options sealing = {.now_ms = options->now_ms};
+    uint64_t unsealed;
 
     if (session == NULL)
         return store_fail(store, OUTPOST_IO, "no memory");
@@ -178,9 +179,13 @@ bool sync_session_new(struct store *store, const struct sync_session_options *op
                clamp(session->device.settings.batch_bytes, PUSH_BYTES_DEFAULT, PUSH_BYTES_MAX));
     set_limits(session, &session->device.settings);
     session->asks_first = options->follow && session->device.settings.pause != 0;
-    sealing.facility_id = session->device.facility_id;
-    if (!outbox_seal(store, &sealing) || !outbox_count(store, &session->to_push))
+    session->sealing.options = (struct outbox_options){.facility_id = session->device.facility_id,
+                                                       .now_ms = options->now_ms,
+                                                       .part = options->seal_part};
+    if (!outbox_seal_part(store, &session->sealing) || !outbox_count(store, &session->to_push) ||
+        !outbox_unsealed(store, &session->sealing, &unsealed))
         goto error;
+    session->to_push += unsealed;
     *session_out = session;
     return true;
 
@@ -270,14 +275,28 @@ static struct push_flight *next_flight(struct sync_session *session)
     return flight->entries != NULL ? flight : NULL;
 }
 
-/* The next Push as the window allows, or PushDone when the outbox is through. */
+static bool more_to_push(struct sync_session *session, bool *more_out)
+{
+    for (;;) {
+        session->position.end = outbox_end(&session->sealing);
+        if (!push_more(session->store, &session->position, more_out))
+            return false;
+        if (*more_out || session->sealing.done)
+            return true;
+        if (!outbox_seal_part(session->store, &session->sealing))
+            return false;
+    }
+}
+
+/* The next Push as the window allows, or PushDone when the outbox is through. While the window
+ * is full, the next part is sealed. */
 static bool put_push(struct sync_session *session)
 {
     struct push_limits limits = {.items = session->push_items, .bytes = session->pace.bytes};
     struct push_flight *flight;
     bool more;
 
-    if (!push_more(session->store, &session->position, &more))
+    if (!more_to_push(session, &more))
         return false;
     if (!more) {
         set_state(session, STATE_PULLING);
@@ -285,7 +304,7 @@ static bool put_push(struct sync_session *session)
         return put_push_done(session);
     }
     if (session->flight_count == PUSH_FLIGHTS_MAX)
-        return true;
+        return outbox_seal_part(session->store, &session->sealing);
     flight = next_flight(session);
     if (flight == NULL ||
         !push_next(session->store, &session->position, &limits, flight, &session->message))

@@ -4,7 +4,8 @@
  * bytes out. No sockets, no clock, no files but the store it is given, so that a
  * test, a simulator and the driver (sync.c) run the same code.
  *
- * Promises: nothing is sent before it is sealed (I1); everything is sent before
+ * Promises: nothing is sent before it is sealed (I1), and sealing goes on while the server
+ * is busy with what was sent; everything is sent before
  * PushDone, with at most PUSH_FLIGHTS_MAX unanswered; a server that answers out
  * of turn ends the session and never changes the store.
  */
@@ -21,6 +22,7 @@ struct sync_session_options {
     int64_t now_ms; /* ms since 1970, when the session starts */
     bool follow;    /* do not half-close after PushDone */
     const char *app_version;
+    uint32_t seal_part; /* outbox_options.part */
     /* ms since some moment, never back: how fast the link is. NULL: not measured. */
     int64_t (*ticks_ms)(void);
 };
@@ -32,7 +34,7 @@ enum session_step {
     SESSION_WAIT,       /* nothing before the next message from the server */
 };
 
-/* Seals what is pending. False: see the store's status; nothing to free. */
+/* Seals what goes first of what is pending. False: see the store's status; nothing to free. */
 STORE_MUST_USE bool sync_session_new(struct store *store,
                                      const struct sync_session_options *options,
                                      struct sync_session **session_out);

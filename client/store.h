@@ -102,6 +102,8 @@
     X(HELD_PUT, "INSERT OR REPLACE INTO outpost_held (type, family_id, id, version, deleted,"     \
                 " stamp, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                              \
     X(HELD_DELETE, "DELETE FROM outpost_held" STORE_KEY)                                          \
+    X(PENDING_AFTER_COUNT, "SELECT count(*) FROM outpost_pending WHERE type = ?1 AND"             \
+                           " (family_id, id) > (?2, ?3)")                                         \
     X(PENDING_FAMILY, "SELECT id FROM outpost_pending WHERE type = ?1 AND family_id = ?2"         \
                       " AND id > ?3 ORDER BY id")                                                 \
     X(OUTBOX_GET, "SELECT n FROM outpost_outbox" STORE_KEY)                                       \
@@ -109,7 +111,7 @@
                   " deletes, sealed_body, generation, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8," \
                   " ?9, ?10)")                                                                    \
     X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"        \
-                    " WHERE n > ?2 ORDER BY n")                                                   \
+                    " WHERE n > ?2 AND n <= ?3 ORDER BY n")                                       \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \
@@ -260,7 +262,8 @@ enum table_statement {
     TABLE_FAMILY,      /* ids of one family's clean rows; not for global types */
     TABLE_ALL,         /* fields, stamp, version, unknown, then the key, of all rows */
     TABLE_UNSEALED,    /* as TABLE_GET, then family_id, id, generation and the row's id, of what
-                          is pending and not sealed or rejected; ?1: none is of that */
+                          is pending, after ?2 and ?3, and not sealed or rejected; ?1: none is
+                          of that */
     TABLE_COUNT,       /* how many rows */
     TABLE_UNKNOWN,     /* keys of rows that carry unknown fields, family first */
     TABLE_UNCONFIRMED, /* notes every clean row's key in outpost_unconfirmed */

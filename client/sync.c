@@ -149,6 +149,7 @@ static void pump(struct sync *sync)
         switch (step) {
         case SESSION_SEND:
             rpc_call_send(sync->call, message);
+            rpc_channel_flush(sync->link.channel);
             break;
         case SESSION_HALF_CLOSE:
             rpc_call_half_close(sync->call);
@@ -176,7 +177,6 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
         (sync_session_paused(sync->session) || another_round(sync)))
         sync_session_finish(sync->session);
     pump(sync);
-    rpc_channel_flush(sync->link.channel);
 }
 
 /* gRPC's server push-back: a number of ms; anything else means not to try again. */

@@ -108,9 +108,9 @@ bool device_half_take_identity(struct device_half *half, const struct record_uui
     return device_status(half->device).code == OUTPOST_OK;
 }
 
-bool device_half_begin(struct device_half *half, int64_t now_ms)
+bool device_half_begin(struct device_half *half, int64_t now_ms, uint32_t seal_part)
 {
-    struct sync_session_options options = {.now_ms = now_ms};
+    struct sync_session_options options = {.now_ms = now_ms, .seal_part = seal_part};
 
     half->failed = false;
     half->error[0] = '\0';

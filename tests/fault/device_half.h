@@ -43,8 +43,8 @@ bool device_half_take_identity(struct device_half *half, const struct record_uui
                                bool admin);
 
 /* One sync: begin, then next and receive, then end. After a false or FAILED only
- * end is left; device_half_error tells. */
-bool device_half_begin(struct device_half *half, int64_t now_ms);
+ * end is left; device_half_error tells. seal_part: outbox_options.part. */
+bool device_half_begin(struct device_half *half, int64_t now_ms, uint32_t seal_part);
 enum device_half_step device_half_next(struct device_half *half, struct rpc_bytes *message_out);
 bool device_half_receive(struct device_half *half, struct rpc_bytes message);
 /* Whether it caught up and the digests agree. */

@@ -21,7 +21,8 @@ enum {
     RECOVERY_OPERATIONS = 80,
     /* Of a long WAL: the sync's own commits reach the 1000 of SQLite's checkpoint. */
     LONG_WAL_FRAMES = 950,
-    WAL_FRAME_BYTES = 24 + 4096,
+    WAL_FRAME_BYTES = 24 + 8192,
+    SEAL_PART = 8,
     REQUEST_PUSH = 2,
     RESPONSE_PUSH_RESULT = 2,
 };
@@ -211,7 +212,7 @@ static bool exchange(struct world *world)
 
 static bool sync_once(struct world *world, enum world_side side)
 {
-    bool alive = device_half_begin(world->device, now_ms);
+    bool alive = device_half_begin(world->device, now_ms, SEAL_PART);
 
     world->flight_first = world->flight_end = 0;
     server_half_begin(world->server, &device_ids[side]);

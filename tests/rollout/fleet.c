@@ -271,7 +271,7 @@ bool fleet_sync(struct fleet *fleet, struct fleet_device *device, unsigned messa
     fleet->calling = device;
     fleet->now_ms += 1000;
     server_half_begin(fleet->server, &device->id);
-    if (device_half_begin(half, fleet->now_ms))
+    if (device_half_begin(half, fleet->now_ms, 0))
         converse(fleet, half, messages, &cut);
     server_half_end(fleet->server);
     good = device_half_end(half);

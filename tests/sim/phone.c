@@ -57,7 +57,7 @@ bool phone_sync_begin(struct phone *phone, struct server_end *server, struct led
     phone_id(phone, "SELECT facility_id FROM outpost_state", &facility);
     regions.work = region_of(&facility);
     failing_memory_enter();
-    bool begun = device_half_begin(phone->half, now_ms + phone->clock_offset_ms);
+    bool begun = device_half_begin(phone->half, now_ms + phone->clock_offset_ms, phone->seal_part);
     failing_memory_leave();
     if (begun)
         phone->link = link_new(phone->half, server, ledger, &phone->device_id, &regions, stop);

@@ -20,6 +20,7 @@ struct phone {
     bool used;    /* there is such a phone in this world */
     bool refused; /* the server takes its file for a copy of another's */
     int64_t clock_offset_ms;
+    uint32_t seal_part;                             /* outbox_options.part */
     struct record_uuid device_id, enrolment_region; /* as its file has them */
     unsigned regions;                               /* bits: where it may work */
 

@@ -313,6 +313,7 @@ static void add_drawn_phone(struct sim *sim)
 
     if (sim_has(sim, SIM_CLOCKS_BIT))
         phone->clock_offset_ms = offset_ms;
+    phone->seal_part = 1 + (uint32_t)((sim->options.seed + (uint64_t)phone->index) % 4);
 }
 
 void sim_begin(struct sim *sim, const struct sim_options *options)

@@ -118,6 +118,49 @@ static void test_nothing_to_push_is_one_flight(void)
     tear_down();
 }
 
+static void insert_readings(const char *of_patients)
+{
+    app(&device,
+        "INSERT INTO blood_pressure (patient_id, systolic_mmhg, diastolic_mmhg)"
+        " SELECT id, 120, 80 FROM patient WHERE full_name LIKE '%s'",
+        of_patients);
+}
+
+/* Members are sealed in parts, the next one while the window is full. What the app adds
+ * meanwhile goes with its patient, in the next session, wherever its keys lie. */
+static void test_sealed_in_parts(void)
+{
+    struct sync_session_options options = {.now_ms = 1, .seal_part = 2};
+
+    device_open(&device, 1, &outpost_v1_schema);
+    insert_patients(10);
+    insert_readings("N%");
+    server = mini_server_new(&outpost_v1_schema);
+    CU_ASSERT_TRUE_FATAL(sync_session_new(&device.store, &options, &session));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 10 + 2);
+    CU_ASSERT_EQUAL(sync_session_progress(session).to_push, 20);
+
+    app(&device, "INSERT INTO patient (id, full_name, date_of_birth)"
+                 " VALUES (CAST(x'01' || zeroblob(15) AS BLOB), 'late', '1980-01-02'),"
+                 " (CAST(x'ff' || zeroblob(15) AS BLOB), 'later', '1980-01-02')");
+    insert_readings("late%");
+    CU_ASSERT_STRING_EQUAL(steps(), "hpppp");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 10 + 10);
+    CU_ASSERT_TRUE(receive_welcome(0));
+    CU_ASSERT_TRUE(receive_answers(10 + 2, 0));
+    CU_ASSERT_STRING_EQUAL(steps(), "pdc");
+    for (int push = 0; push < 4; push++)
+        CU_ASSERT_TRUE(receive_answers(2, 0));
+    CU_ASSERT_EQUAL(sync_session_result(session)->pushed, 20);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_pending"), 4);
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 0);
+    sync_session_free(session);
+
+    CU_ASSERT_TRUE_FATAL(sync_session_new(&device.store, &options, &session));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 4);
+    tear_down();
+}
+
 /* At most four pushes wait for answers; Welcome's batch counts from then on. */
 static void test_window_of_four_pushes(void)
 {
@@ -299,6 +342,7 @@ int main(void)
 {
     static const struct suite_test tests[] = {
         SUITE_TEST(test_nothing_to_push_is_one_flight),
+        SUITE_TEST(test_sealed_in_parts),
         SUITE_TEST(test_window_of_four_pushes),
         SUITE_TEST(test_the_last_welcomes_batch_counts_before_the_next),
         SUITE_TEST(test_follow_closes_when_asked),

@@ -26,6 +26,11 @@ TOKEN = "Zq7canary9xW"
 DATABASES = (".db", ".db-wal", ".db-shm")
 
 
+def page_bytes(file):
+    """Of a SQLite file, from its header."""
+    return int.from_bytes(file[16:18], "big")
+
+
 class Canary(BadInputTest):
     def setUp(self):
         super().setUp()
@@ -139,7 +144,7 @@ class Canary(BadInputTest):
                                 "'device_region', 'enrolment')"],
                                capture_output=True, text=True, check=True).stdout.split()
         bad = bytearray(good)
-        for at in (4096 * (int(page) - 1) for page in pages):
+        for at in (page_bytes(good) * (int(page) - 1) for page in pages):
             bad[at:at + 10 * len(TOKEN)] = 10 * TOKEN.encode()
         store.write_bytes(bad)
         self.server.start(port)
@@ -157,9 +162,10 @@ class Canary(BadInputTest):
         device.sqlite3("PRAGMA wal_checkpoint(TRUNCATE)")
         path = pathlib.Path(device.db)
         good = path.read_bytes()
-        for start in (0, 4096):
+        page = page_bytes(good)
+        for start in (0, page):
             path.write_bytes(good[:start + 100] + b"".join(
-                TOKEN.encode() * 20 + good[at + 240:at + 4096] for at in range(start + 100, len(good), 4096)))
+                TOKEN.encode() * 20 + good[at + 240:at + page] for at in range(start + 100, len(good), page)))
             for words in (["status"], ["verify"], ["sync"]):
                 self.assertNotEqual(self.run_and_keep(device, *words).returncode, 0)
             for ending in ("-wal", "-shm"):

@@ -32,6 +32,9 @@ enum {
     /* New identities before anything is caught up: more than one only when this copy
      * was copied itself while it asked for its first (R23). */
     IDENTITIES_MAX = 3,
+    /* A message that leaves at once, so that the server has work; what is shorter shares a
+     * TLS record with what follows. */
+    FLUSH_BYTES = 16 * 1024,
     /* How often follow mode looks for edits of the app, ms. */
     LOOK_FOR_EDITS_MS = 1000,
     /* How often a follower that waits asks whether it was cancelled, ms. */
@@ -149,7 +152,8 @@ static void pump(struct sync *sync)
         switch (step) {
         case SESSION_SEND:
             rpc_call_send(sync->call, message);
-            rpc_channel_flush(sync->link.channel);
+            if (message.len >= FLUSH_BYTES)
+                rpc_channel_flush(sync->link.channel);
             break;
         case SESSION_HALF_CLOSE:
             rpc_call_half_close(sync->call);

@@ -23,7 +23,6 @@ enum {
 struct sealing {
     struct store *store;
     struct outbox_sealing *progress;
-    const struct outbox_options *options;
     bool first; /* nothing is sealed or rejected that it may meet */
     /* Of the family looked at last: whether its members wait. */
     bool looked, waits;
@@ -94,7 +93,7 @@ static bool check(struct sealing *sealing, const struct record_type *type,
 
     if (image_living(&sealing->row) &&
         record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
-        verdict = record_validate(type, &body, sealing->options->now_ms);
+        verdict = record_validate(type, &body, sealing->progress->options.now_ms);
     if (verdict.problem == RECORD_PROBLEM_NONE)
         return store_delete_mark(sealing->store, STORE_WARNING_DELETE, key);
     return put_problem(sealing, key, verdict, STORE_WARNING_PUT, 0);
@@ -125,7 +124,7 @@ static bool put_row(struct sealing *sealing, const struct record_key *key,
 static bool fill(struct sealing *sealing, const struct record_type *type,
                  const struct record_key *key)
 {
-    const struct record_uuid *facility = &sealing->options->facility_id;
+    const struct record_uuid *facility = &sealing->progress->options.facility_id;
     struct record_body body, before;
     bool filled = false;
 
@@ -388,7 +387,8 @@ static bool seal_types(struct sealing *sealing)
 {
     struct store *store = sealing->store;
     struct outbox_sealing *progress = sealing->progress;
-    uint32_t left = sealing->options->part > 0 ? sealing->options->part : (uint32_t)PART_DEFAULT;
+    uint32_t left = sealing->progress->options.part > 0 ? sealing->progress->options.part
+                                                        : (uint32_t)PART_DEFAULT;
 
     for (size_t i = 0; !progress->begun && i < store->schema->type_count; i++) {
         progress->within = false;
@@ -447,7 +447,7 @@ static bool anything_pending(struct store *store, bool *pending_out)
 
 bool outbox_seal_part(struct store *store, struct outbox_sealing *progress)
 {
-    struct sealing sealing = {.store = store, .progress = progress, .options = &progress->options};
+    struct sealing sealing = {.store = store, .progress = progress};
     bool pending = true, good;
 
     if (!progress->begun && !anything_pending(store, &pending))

@@ -14,9 +14,12 @@ enum {
     RANK_ROOT = 1000,
     RANK_MEMBER = 2000,
     RANK_DELETES = 10000,
-    /* Members sealed in one transaction: as many as a Push may well hold, so that the server
+    /* Records sealed in one transaction: as many as a Push may well hold, so that the server
      * has something to do after a few ms of it. */
     PART_DEFAULT = 2000,
+    /* And in the first: what the first 64 KB carry, all that may leave before the server has
+     * answered the connection's preface. */
+    PART_FIRST = 1000,
 };
 
 /* What sealing one record works with; made once for a part. */
@@ -24,7 +27,7 @@ struct sealing {
     struct store *store;
     struct outbox_sealing *progress;
     bool first; /* nothing is sealed or rejected that it may meet */
-    /* Of the family looked at last: whether its members wait. */
+    /* Whether what hangs on what was looked at last waits: the global records, or one root. */
     bool looked, waits;
     struct record_uuid looked_at;
     struct image row, base, held;
@@ -306,6 +309,41 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
 /* ---- Parts ------------------------------------------------------------------------------------
  */
 
+static const struct outbox_stage {
+    enum record_family family;
+    int rank; /* the last of what is sent before the next stage's */
+    bool whole;
+} stages[] = {
+    {RECORD_FAMILY_GLOBAL, RANK_ROOT - 1, true},
+    {RECORD_FAMILY_ROOT, RANK_ROOT, false},
+    {RECORD_FAMILY_MEMBER, RANK_MEMBER, false},
+};
+
+enum { STAGE_COUNT = sizeof stages / sizeof stages[0] };
+
+/* Global records that the app has made since those were sealed go with the next session, and
+ * roots, which may refer to them, too. */
+static bool look_at_globals(struct sealing *sealing)
+{
+    struct store *store = sealing->store;
+
+    if (sealing->looked)
+        return true;
+    sealing->looked = true;
+    sealing->waits = false;
+    for (size_t i = 0; !sealing->waits && i < store->schema->type_count; i++) {
+        sqlite3_stmt *unsealed;
+        if (store->schema->types[i].family != RECORD_FAMILY_GLOBAL)
+            continue;
+        unsealed = store_statement(store, STORE_PENDING_UNSEALED_ANY);
+        if (unsealed != NULL)
+            sqlite3_bind_int64(unsealed, 1, store->schema->types[i].number);
+        sealing->waits = store_step(store, unsealed) == STORE_ROW;
+        sqlite3_reset(unsealed);
+    }
+    return store_ok(store);
+}
+
 /* A root that the app has made since the roots were sealed goes with the next session, and
  * its members with it (R14). */
 static bool look_at_root(struct sealing *sealing, const struct record_uuid *family_id)
@@ -331,6 +369,23 @@ static bool look_at_root(struct sealing *sealing, const struct record_uuid *fami
     return store_ok(store);
 }
 
+/* Whether what that record hangs on came too late for this session: in a part after the first. */
+static bool look_at_parents(struct sealing *sealing, const struct record_type *type,
+                            const struct record_key *key, bool *waits_out)
+{
+    bool good = true;
+
+    *waits_out = false;
+    if (!sealing->progress->begun)
+        return true;
+    if (type->family == RECORD_FAMILY_ROOT)
+        good = look_at_globals(sealing);
+    else if (type->family == RECORD_FAMILY_MEMBER)
+        good = look_at_root(sealing, &key->family);
+    *waits_out = sealing->waits;
+    return good;
+}
+
 static void bind_position(const struct outbox_sealing *progress, sqlite3_stmt *statement)
 {
     if (statement == NULL)
@@ -344,7 +399,7 @@ static void bind_position(const struct outbox_sealing *progress, sqlite3_stmt *s
     }
 }
 
-/* From where progress is on, *left members at most, which is counted down; 0: there may be more
+/* From where progress is on, *left records at most, which is counted down; 0: there may be more
  * of the type. Nothing that sealing a record writes is met again by the reading of
  * what is to be sealed. */
 static bool seal_type(struct sealing *sealing, struct store_table *table, uint32_t *left)
@@ -352,9 +407,8 @@ static bool seal_type(struct sealing *sealing, struct store_table *table, uint32
     struct store *store = sealing->store;
     struct outbox_sealing *progress = sealing->progress;
     sqlite3_stmt *rows = schema_statement(store, table, TABLE_UNSEALED);
-    bool member = table->type->family == RECORD_FAMILY_MEMBER;
     int column = (int)table->type->field_count + 3;
-    bool good = rows != NULL;
+    bool good = rows != NULL, waits;
 
     if (good)
         sqlite3_bind_int(rows, 1, sealing->first);
@@ -364,15 +418,13 @@ static bool seal_type(struct sealing *sealing, struct store_table *table, uint32
                                  .family = store_column_uuid(rows, column),
                                  .id = store_column_uuid(rows, column + 1)};
         int64_t generation = sqlite3_column_int64(rows, column + 2);
-        *left -= member;
+        --*left;
         progress->within = true;
         progress->family_id = key.family;
         progress->id = key.id;
-        if (member && progress->begun) {
-            good = look_at_root(sealing, &key.family);
-            if (good && sealing->waits)
-                continue;
-        }
+        good = look_at_parents(sealing, table->type, &key, &waits);
+        if (good && waits)
+            continue;
         image_clear(&sealing->row);
         if (sqlite3_column_type(rows, column + 3) != SQLITE_NULL &&
             !image_read_columns(&sealing->row, rows, table->type))
@@ -383,35 +435,34 @@ static bool seal_type(struct sealing *sealing, struct store_table *table, uint32
     return good && store_ok(store);
 }
 
-static bool seal_types(struct sealing *sealing)
+static bool seal_stages(struct sealing *sealing)
 {
     struct store *store = sealing->store;
     struct outbox_sealing *progress = sealing->progress;
-    uint32_t left = sealing->progress->options.part > 0 ? sealing->progress->options.part
-                                                        : (uint32_t)PART_DEFAULT;
+    uint32_t left = progress->begun ? PART_DEFAULT : PART_FIRST;
 
-    for (size_t i = 0; !progress->begun && i < store->schema->type_count; i++) {
-        progress->within = false;
-        if (store->tables[i].type->family != RECORD_FAMILY_MEMBER &&
-            !seal_type(sealing, &store->tables[i], &left))
-            return false;
-    }
-    if (!progress->begun)
-        progress->within = false;
-    while (progress->type < store->schema->type_count) {
-        struct store_table *table = &store->tables[progress->type];
-        if (table->type->family == RECORD_FAMILY_MEMBER && !seal_type(sealing, table, &left))
-            return false;
-        if (left == 0)
-            return true;
-        progress->type++;
-        progress->within = false;
+    if (progress->options.part > 0)
+        left = progress->options.part;
+
+    for (; progress->stage < STAGE_COUNT; progress->stage++, progress->type = 0) {
+        const struct outbox_stage *stage = &stages[progress->stage];
+        sealing->looked = false;
+        for (; progress->type < store->schema->type_count; progress->type++) {
+            struct store_table *table = &store->tables[progress->type];
+            uint32_t all = UINT32_MAX;
+            if (table->type->family == stage->family &&
+                !seal_type(sealing, table, stage->whole ? &all : &left))
+                return false;
+            if (left == 0)
+                return true;
+            progress->within = false;
+        }
     }
     progress->done = true;
     return true;
 }
 
-static bool seal_part(struct sealing *sealing)
+static bool seal_next(struct sealing *sealing)
 {
     struct store *store = sealing->store;
     struct outbox_sealing *progress = sealing->progress;
@@ -426,7 +477,7 @@ static bool seal_part(struct sealing *sealing)
     progress->last = sealed;
     sealing->first = progress->first && !store->rejected_any;
     sqlite3_reset(last);
-    if (!seal_types(sealing))
+    if (!seal_stages(sealing))
         return false;
     progress->begun = true;
     last = store_statement(store, STORE_STATE_SEALED_SET);
@@ -445,14 +496,11 @@ static bool anything_pending(struct store *store, bool *pending_out)
     return step != STORE_FAILED;
 }
 
-bool outbox_seal_part(struct store *store, struct outbox_sealing *progress)
+bool outbox_seal_more(struct store *store, struct outbox_sealing *progress)
 {
     struct sealing sealing = {.store = store, .progress = progress};
-    bool pending = true, good;
+    bool good;
 
-    if (!progress->begun && !anything_pending(store, &pending))
-        return false;
-    progress->done = progress->done || !pending;
     if (progress->done)
         return true;
     image_init(&sealing.row);
@@ -460,13 +508,24 @@ bool outbox_seal_part(struct store *store, struct outbox_sealing *progress)
     image_init(&sealing.held);
     rpc_buffer_init(&sealing.body, RECORD_BODY_BYTES_MAX);
     rpc_buffer_init(&sealing.mutation, RECORD_ENVELOPE_BYTES_MAX);
-    good = store_begin(store, STORE_FULL) && seal_part(&sealing) && store_commit(store);
+    good = seal_next(&sealing);
     rpc_buffer_deinit(&sealing.mutation);
     rpc_buffer_deinit(&sealing.body);
     image_deinit(&sealing.held);
     image_deinit(&sealing.base);
     image_deinit(&sealing.row);
     return good;
+}
+
+bool outbox_seal_part(struct store *store, struct outbox_sealing *progress)
+{
+    bool pending = true;
+
+    if (!progress->begun && !anything_pending(store, &pending))
+        return false;
+    progress->done = progress->done || !pending;
+    return progress->done || (store_begin(store, STORE_FULL) && outbox_seal_more(store, progress) &&
+                              store_commit(store));
 }
 
 bool outbox_seal(struct store *store, const struct outbox_options *options)
@@ -481,7 +540,9 @@ bool outbox_seal(struct store *store, const struct outbox_options *options)
 
 int64_t outbox_end(const struct outbox_sealing *sealing)
 {
-    return sealing->done ? INT64_MAX : ((int64_t)(RANK_MEMBER + 1) << STORE_SEALED_SHIFT) - 1;
+    return sealing->done
+               ? INT64_MAX
+               : ((int64_t)(stages[sealing->stage].rank + 1) << STORE_SEALED_SHIFT) - 1;
 }
 
 /* ---- Counts -------------------------------------------------------------------------------------
@@ -501,16 +562,18 @@ bool outbox_unsealed(struct store *store, const struct outbox_sealing *sealing, 
     struct outbox_sealing at = *sealing;
 
     *count_out = 0;
-    for (; !at.done && at.type < store->schema->type_count; at.type++, at.within = false) {
-        const struct record_type *type = store->tables[at.type].type;
-        sqlite3_stmt *after = store_statement(store, STORE_PENDING_AFTER_COUNT);
-        if (type->family != RECORD_FAMILY_MEMBER)
-            continue;
-        if (after != NULL)
-            sqlite3_bind_int64(after, 1, type->number);
-        bind_position(&at, after);
-        if (!count(store, after, count_out))
-            return false;
+    for (; !at.done && at.stage < STAGE_COUNT; at.stage++, at.type = 0) {
+        for (; at.type < store->schema->type_count; at.type++, at.within = false) {
+            const struct record_type *type = store->tables[at.type].type;
+            sqlite3_stmt *after = store_statement(store, STORE_PENDING_AFTER_COUNT);
+            if (type->family != stages[at.stage].family)
+                continue;
+            if (after != NULL)
+                sqlite3_bind_int64(after, 1, type->number);
+            bind_position(&at, after);
+            if (!count(store, after, count_out))
+                return false;
+        }
     }
     return true;
 }

@@ -2,8 +2,8 @@
  *
  * Sealing: pending records become mutations whose bytes never change (R5).
  *
- * In FULL transactions before the bytes go out (I1): one for everything but members and for
- * the first few thousand members, then one for each few thousand more, while what was
+ * In FULL transactions before the bytes go out (I1): global records and the first few thousand
+ * others, then a few thousand more at a time, roots before members, while what was
  * sealed before is on its way. A record has at most
  * one sealed mutation; later edits wait for its answer. What differs from its
  * base in nothing is no edit any more; what is above the limits is marked
@@ -18,7 +18,7 @@
 struct outbox_options {
     struct record_uuid facility_id; /* fills empty fields of new records that ask for it */
     int64_t now_ms;                 /* for the device's own checks */
-    uint32_t part;                  /* members sealed in one transaction; 0: the default */
+    uint32_t part;                  /* records sealed in one transaction; 0: the default */
 };
 
 /* How far sealing is; zero but for the options when it begins. */
@@ -27,7 +27,8 @@ struct outbox_sealing {
     bool begun, done;
     int64_t last; /* the number of the last one sealed */
     bool first;   /* whatever is in the outbox was sealed by this */
-    size_t type;  /* where in the schema: the members being sealed */
+    size_t stage; /* global records, roots, members */
+    size_t type;  /* where in the schema */
     bool within;  /* that type; up to this key: */
     struct record_uuid family_id, id;
 };
@@ -36,13 +37,16 @@ struct outbox_sealing {
  * nothing. */
 STORE_MUST_USE bool outbox_seal_part(struct store *store, struct outbox_sealing *sealing);
 
+/* The same within the caller's FULL transaction, which may have nothing to do with it. */
+STORE_MUST_USE bool outbox_seal_more(struct store *store, struct outbox_sealing *sealing);
+
 /* Seals all there is. */
 STORE_MUST_USE bool outbox_seal(struct store *store, const struct outbox_options *options);
 
 /* Up to which n the outbox may be sent: what goes after what is not sealed yet waits for it. */
 int64_t outbox_end(const struct outbox_sealing *sealing);
 
-/* Members that sealing has not come to. */
+/* Records that sealing has not come to. */
 STORE_MUST_USE bool outbox_unsealed(struct store *store, const struct outbox_sealing *sealing,
                                     uint64_t *count_out);
 

@@ -114,6 +114,23 @@ bool push_more(struct store *store, struct push_position *position, bool *more_o
     }
 }
 
+bool push_ahead(struct store *store, const struct push_position *position, uint32_t most,
+                uint32_t *count_out)
+{
+    sqlite3_stmt *ahead = store_statement(store, STORE_OUTBOX_AHEAD);
+
+    if (ahead != NULL) {
+        sqlite3_bind_int64(ahead, 1, position->in_outbox ? position->n : INT64_MIN);
+        sqlite3_bind_int64(ahead, 2, position->end);
+        sqlite3_bind_int64(ahead, 3, most);
+    }
+    *count_out = 0;
+    if (store_step(store, ahead) == STORE_ROW)
+        *count_out = (uint32_t)sqlite3_column_int64(ahead, 0);
+    sqlite3_reset(ahead);
+    return store_ok(store);
+}
+
 bool push_next(struct store *store, struct push_position *position,
                const struct push_limits *limits, struct push_flight *flight,
                struct rpc_buffer *message)
@@ -469,19 +486,16 @@ bool push_apply_result(struct store *store, const struct push_flight *flight,
                        struct rpc_bytes push_result, int64_t now_ms,
                        struct outpost_sync_result *result)
 {
-    struct outpost_sync_result counted = *result;
-    struct answering answering = {.store = store, .now_ms = now_ms, .result = &counted};
+    struct answering answering = {.store = store, .now_ms = now_ms, .result = result};
     bool good;
 
     image_init(&answering.record);
     image_init(&answering.sealed.image);
     rpc_buffer_init(&answering.sealed.mutation, RECORD_ENVELOPE_BYTES_MAX);
-    good = store_begin(store, STORE_FULL) && apply_answers(&answering, flight, push_result) &&
-           apply_purge_left(store, &counted.withdrawn) &&
+    good = apply_answers(&answering, flight, push_result) &&
+           apply_purge_left(store, &result->withdrawn) &&
            keep(store, push_result, RESULT_RECEIPT, STORE_STATE_RECEIPT_SET) &&
-           keep(store, push_result, RESULT_CURSOR, STORE_STATE_CURSOR_SET) && store_commit(store);
-    if (good)
-        *result = counted;
+           keep(store, push_result, RESULT_CURSOR, STORE_STATE_CURSOR_SET);
     rpc_buffer_deinit(&answering.sealed.mutation);
     image_deinit(&answering.sealed.image);
     image_deinit(&answering.record);

@@ -45,13 +45,17 @@ struct push_limits {
 /* Whether there are mutations after that position. */
 STORE_MUST_USE bool push_more(struct store *store, struct push_position *position, bool *more_out);
 
+/* How many mutations of the outbox are after that position; most at most. */
+STORE_MUST_USE bool push_ahead(struct store *store, const struct push_position *position,
+                               uint32_t most, uint32_t *count_out);
+
 /* Appends to message a SyncRequest with the next mutations and notes them in the
  * flight; there must be more. */
 STORE_MUST_USE bool push_next(struct store *store, struct push_position *position,
                               const struct push_limits *limits, struct push_flight *flight,
                               struct rpc_buffer *message);
 
-/* Applies a PushResult in its own transaction (R7). Counts are added to result. */
+/* Applies a PushResult within the caller's FULL transaction (R7). Counts are added to result. */
 STORE_MUST_USE bool push_apply_result(struct store *store, const struct push_flight *flight,
                                       struct rpc_bytes push_result, int64_t now_ms,
                                       struct outpost_sync_result *result);

@@ -288,8 +288,7 @@ static bool more_to_push(struct sync_session *session, bool *more_out)
     }
 }
 
-/* The next Push as the window allows, or PushDone when the outbox is through. While the window
- * is full, the next part is sealed. */
+/* The next Push as the window allows, or PushDone when the outbox is through. */
 static bool put_push(struct sync_session *session)
 {
     struct push_limits limits = {.items = session->push_items, .bytes = session->pace.bytes};
@@ -304,7 +303,7 @@ static bool put_push(struct sync_session *session)
         return put_push_done(session);
     }
     if (session->flight_count == PUSH_FLIGHTS_MAX)
-        return outbox_seal_part(session->store, &session->sealing);
+        return true;
     flight = next_flight(session);
     if (flight == NULL ||
         !push_next(session->store, &session->position, &limits, flight, &session->message))
@@ -489,13 +488,30 @@ static bool receive_welcome(struct sync_session *session, struct rpc_bytes bytes
     return good;
 }
 
+/* Within the transaction of the answers: then a part costs no other. */
+static bool seal_ahead(struct sync_session *session)
+{
+    uint32_t ahead;
+
+    if (session->sealing.done)
+        return true;
+    return push_ahead(session->store, &session->position, session->push_items + 1, &ahead) &&
+           (ahead > session->push_items || outbox_seal_more(session->store, &session->sealing));
+}
+
 static bool receive_push_result(struct sync_session *session, struct rpc_bytes bytes)
 {
+    struct store *store = session->store;
+    struct outpost_sync_result counted = session->result;
+
     if (session->flight_count == 0)
         return out_of_turn(session, "an answer to no push");
-    if (!push_apply_result(session->store, &session->flights[session->flight_first], bytes,
-                           session->options.now_ms, &session->result))
+    if (!store_begin(store, STORE_FULL) ||
+        !push_apply_result(store, &session->flights[session->flight_first], bytes,
+                           session->options.now_ms, &counted) ||
+        !seal_ahead(session) || !store_commit(store))
         return false;
+    session->result = counted;
     pace_passed(&session->pace, session->flights[session->flight_first].len, ticks_ms(session),
                 session->flight_count > 1 || session->state != STATE_PUSHING);
     session->flight_first = (session->flight_first + 1) % PUSH_FLIGHTS_MAX;

@@ -104,6 +104,12 @@
     X(HELD_DELETE, "DELETE FROM outpost_held" STORE_KEY)                                          \
     X(PENDING_AFTER_COUNT, "SELECT count(*) FROM outpost_pending WHERE type = ?1 AND"             \
                            " (family_id, id) > (?2, ?3)")                                         \
+    X(PENDING_UNSEALED_ANY, "SELECT 1 FROM outpost_pending p WHERE p.type = ?1 AND NOT EXISTS"    \
+                            " (SELECT 1 FROM outpost_outbox o WHERE o.type = p.type AND"          \
+                            " o.family_id = p.family_id AND o.id = p.id) AND NOT EXISTS"          \
+                            " (SELECT 1 FROM outpost_rejected r WHERE r.type = p.type AND"        \
+                            " r.family_id = p.family_id AND r.id = p.id AND"                      \
+                            " r.generation = p.generation) LIMIT 1")                              \
     X(PENDING_FAMILY, "SELECT id FROM outpost_pending WHERE type = ?1 AND family_id = ?2"         \
                       " AND id > ?3 ORDER BY id")                                                 \
     X(OUTBOX_GET, "SELECT n FROM outpost_outbox" STORE_KEY)                                       \
@@ -112,6 +118,8 @@
                   " ?9, ?10)")                                                                    \
     X(OUTBOX_AFTER, "SELECT n, rank, type, family_id, id, mutation, 0 FROM outpost_outbox"        \
                     " WHERE n > ?2 AND n <= ?3 ORDER BY n")                                       \
+    X(OUTBOX_AHEAD, "SELECT count(*) FROM (SELECT 1 FROM outpost_outbox WHERE n > ?1 AND n <= ?2" \
+                    " LIMIT ?3)")                                                                 \
     X(OUTBOX_BY_N, "SELECT type, family_id, id, mutation, deletes, sealed_body, generation,"      \
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \

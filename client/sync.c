@@ -56,6 +56,7 @@ struct sync {
     bool closed;             /* the call is over */
     struct rpc_status ended; /* how, when closed */
     bool store_failed;       /* the session gave up; see the store's status */
+    bool pumping;            /* pump goes on when an event returns */
     bool copied;
     bool too_old;               /* the server refused: another copy has synced since (R23) */
     bool edited;                /* follow mode: the app has edited, or works elsewhere now */
@@ -137,8 +138,9 @@ static bool another_round(struct sync *sync)
 
 /* ---- The call ---------------------------------------------------------------------------- */
 
-/* Sends until the session waits for the server. */
-static void pump(struct sync *sync)
+/* Sends until the session waits for the server. Outside of an event, reads what has arrived
+ * meanwhile: at first the window that the server opens. */
+static void pump(struct sync *sync, bool in_event)
 {
     enum session_step step = SESSION_WAIT;
     struct rpc_bytes message;
@@ -152,8 +154,13 @@ static void pump(struct sync *sync)
         switch (step) {
         case SESSION_SEND:
             rpc_call_send(sync->call, message);
-            if (message.len >= FLUSH_BYTES)
-                rpc_channel_flush(sync->link.channel);
+            if (message.len < FLUSH_BYTES)
+                break;
+            sync->pumping = true;
+            if (!in_event)
+                rpc_channel_poll(sync->link.channel);
+            sync->pumping = false;
+            rpc_channel_flush(sync->link.channel);
             break;
         case SESSION_HALF_CLOSE:
             rpc_call_half_close(sync->call);
@@ -180,7 +187,8 @@ static void on_response(void *context, rpc_call *call, struct rpc_bytes response
     if (sync_session_caught_up(sync->session) &&
         (sync_session_paused(sync->session) || another_round(sync)))
         sync_session_finish(sync->session);
-    pump(sync);
+    if (!sync->pumping)
+        pump(sync, true);
 }
 
 /* gRPC's server push-back: a number of ms; anything else means not to try again. */
@@ -260,7 +268,7 @@ static void look_for_edits(struct sync *sync)
         return;
     sync->edited = true;
     sync_session_finish(sync->session);
-    pump(sync);
+    pump(sync, false);
 }
 
 static bool cancelled(void *context)
@@ -291,7 +299,7 @@ static struct rpc_status run_call(struct sync *sync)
     /* For the whole call, since the headers that name it leave with the first
      * message: zstd once this server has said, at an earlier sync, that it takes it. */
     rpc_call_set_encoding(sync->call, sync_session_encoding(sync->session));
-    pump(sync);
+    pump(sync, false);
     status = rpc_channel_run(sync->link.channel, is_closed, sync);
     if (!rpc_ok(&status) && !sync->closed) {
         rpc_call_cancel(sync->call);

@@ -64,18 +64,12 @@ static bool put_row(struct push_set *set, const struct push_region *region,
 {
     struct push_row_key key = {region->id, record->key};
     struct push_row *row;
+    bool added;
 
-    HASH_FIND(hh, set->rows, &key, sizeof key, row);
-    if (row == NULL) {
-        row = arena_alloc(&set->arena, sizeof *row);
-        if (row == NULL)
-            return false;
-        row->key = key;
-        row->record = record;
-        HASH_ADD(hh, set->rows, key, sizeof key, row);
-        if (row->hh.tbl == NULL)
-            return false;
-    }
+    PUSH_SET_FIND_OR_ADD(set, rows, key, &key, row, &added);
+    if (row == NULL)
+        return false;
+    row->record = record;
     row->seq = region->last_seq;
     return true;
 }

@@ -225,17 +225,7 @@ struct push_record *push_set_record(struct push_set *set, const struct record_ke
 {
     struct push_record *record;
 
-    HASH_FIND(hh, set->records, key, sizeof *key, record);
-    if (record != NULL)
-        return record;
-    record = arena_alloc(&set->arena, sizeof *record);
-    if (record == NULL)
-        return NULL;
-    record->key = *key;
-    HASH_ADD(hh, set->records, key, sizeof *key, record);
-    if (record->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, records, key, key, record, added);
     return record;
 }
 
@@ -243,17 +233,7 @@ struct push_family *push_set_family(struct push_set *set, const struct record_uu
 {
     struct push_family *family;
 
-    HASH_FIND(hh, set->families, id, sizeof *id, family);
-    if (family != NULL)
-        return family;
-    family = arena_alloc(&set->arena, sizeof *family);
-    if (family == NULL)
-        return NULL;
-    family->id = *id;
-    HASH_ADD(hh, set->families, id, sizeof *id, family);
-    if (family->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, families, id, id, family, added);
     return family;
 }
 
@@ -263,17 +243,7 @@ struct push_known *push_set_known(struct push_set *set, const struct record_uuid
     struct push_known_key key = {*region, *id};
     struct push_known *known;
 
-    HASH_FIND(hh, set->known, &key, sizeof key, known);
-    if (known != NULL)
-        return known;
-    known = arena_alloc(&set->arena, sizeof *known);
-    if (known == NULL)
-        return NULL;
-    known->key = key;
-    HASH_ADD(hh, set->known, key, sizeof key, known);
-    if (known->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, known, key, &key, known, added);
     return known;
 }
 
@@ -281,17 +251,7 @@ struct push_region *push_set_region(struct push_set *set, const struct record_uu
 {
     struct push_region *region;
 
-    HASH_FIND(hh, set->regions, id, sizeof *id, region);
-    if (region != NULL)
-        return region;
-    region = arena_alloc(&set->arena, sizeof *region);
-    if (region == NULL)
-        return NULL;
-    region->id = *id;
-    HASH_ADD(hh, set->regions, id, sizeof *id, region);
-    if (region->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, regions, id, id, region, added);
     return region;
 }
 
@@ -301,17 +261,7 @@ struct push_marker *push_set_marker(struct push_set *set, const struct record_uu
     struct push_marker_key key = {*region, *family};
     struct push_marker *marker;
 
-    HASH_FIND(hh, set->markers, &key, sizeof key, marker);
-    if (marker != NULL)
-        return marker;
-    marker = arena_alloc(&set->arena, sizeof *marker);
-    if (marker == NULL)
-        return NULL;
-    marker->key = key;
-    HASH_ADD(hh, set->markers, key, sizeof key, marker);
-    if (marker->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, markers, key, &key, marker, added);
     return marker;
 }
 
@@ -321,17 +271,7 @@ struct push_receipts *push_set_receipts(struct push_set *set, const struct scope
     struct push_receipts_key key = {device->enrolment_region, device->device_id};
     struct push_receipts *receipts;
 
-    HASH_FIND(hh, set->receipts, &key, sizeof key, receipts);
-    if (receipts != NULL)
-        return receipts;
-    receipts = arena_alloc(&set->arena, sizeof *receipts);
-    if (receipts == NULL)
-        return NULL;
-    receipts->key = key;
-    HASH_ADD(hh, set->receipts, key, sizeof key, receipts);
-    if (receipts->hh.tbl == NULL)
-        return NULL;
-    *added = true;
+    PUSH_SET_FIND_OR_ADD(set, receipts, key, &key, receipts, added);
     return receipts;
 }
 

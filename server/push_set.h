@@ -8,6 +8,26 @@
 
 #include "push.h"
 
+/* Finds the entry of *wanted in one of the set's tables or adds it, zero but for its key, and
+ * sets *added; entry becomes NULL: no memory. */
+#define PUSH_SET_FIND_OR_ADD(set, table, key_field, wanted, entry, added)                    \
+    do {                                                                                     \
+        unsigned hash_value;                                                                 \
+        HASH_VALUE(wanted, sizeof *(wanted), hash_value);                                    \
+        HASH_FIND_BYHASHVALUE(hh, (set)->table, wanted, sizeof *(wanted), hash_value, entry); \
+        if ((entry) != NULL)                                                                 \
+            break;                                                                           \
+        (entry) = arena_alloc(&(set)->arena, sizeof *(entry));                               \
+        if ((entry) == NULL)                                                                 \
+            break;                                                                           \
+        (entry)->key_field = *(wanted);                                                      \
+        HASH_ADD_BYHASHVALUE(hh, (set)->table, key_field, sizeof *(wanted), hash_value, entry); \
+        if ((entry)->hh.tbl == NULL)                                                         \
+            (entry) = NULL;                                                                  \
+        else                                                                                 \
+            *(added) = true;                                                                 \
+    } while (0)
+
 /* Each finds an entry or adds it, not loaded (*added becomes true, and is left
  * alone otherwise). NULL: no memory. */
 struct push_record *push_set_record(struct push_set *set, const struct record_key *key,

@@ -58,6 +58,10 @@ bool record_body_set(struct record_body *body, const struct wire_field *field)
     size_t position = body_position(body, field->number);
     bool present = position < body->count && body->fields[position].number == field->number;
 
+    if (position == body->count && position < RECORD_FIELDS_MAX && !wire_field_is_zero(field)) {
+        body->fields[body->count++] = *field;
+        return true;
+    }
     if (wire_field_is_zero(field)) {
         record_body_remove(body, field->number);
         return true;

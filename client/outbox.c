@@ -31,8 +31,9 @@ struct sealing {
     bool looked, waits;
     struct record_uuid looked_at;
     struct image row, base, held;
-    struct rpc_buffer body;     /* of the mutation */
-    struct rpc_buffer mutation; /* its bytes */
+    struct record_body row_body, base_body; /* of row and base, parsed */
+    struct rpc_buffer body;                 /* of the mutation */
+    struct rpc_buffer mutation;             /* its bytes */
 };
 
 /* ---- Order ------------------------------------------------------------------------- */
@@ -91,12 +92,10 @@ static bool put_problem(struct sealing *sealing, const struct record_key *key,
 static bool check(struct sealing *sealing, const struct record_type *type,
                   const struct record_key *key)
 {
-    struct record_body body;
     struct record_verdict verdict = {RECORD_PROBLEM_NONE, 0};
 
-    if (image_living(&sealing->row) &&
-        record_body_parse(rpc_buffer_view(&sealing->row.body), &body))
-        verdict = record_validate(type, &body, sealing->progress->options.now_ms);
+    if (image_living(&sealing->row))
+        verdict = record_validate(type, &sealing->row_body, sealing->progress->options.now_ms);
     if (verdict.problem == RECORD_PROBLEM_NONE)
         return store_delete_mark(sealing->store, STORE_WARNING_DELETE, key);
     return put_problem(sealing, key, verdict, STORE_WARNING_PUT, 0);
@@ -104,22 +103,30 @@ static bool check(struct sealing *sealing, const struct record_type *type,
 
 /* ---- Fields ---------------------------------------------------------------------------- */
 
-/* The row gets that body, in the table and in sealing. One that would be too
+static bool parse_images(struct sealing *sealing)
+{
+    return (record_body_parse(rpc_buffer_view(&sealing->row.body), &sealing->row_body) &&
+            record_body_parse(rpc_buffer_view(&sealing->base.body), &sealing->base_body)) ||
+           store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
+}
+
+/* The row gets row_body, in the table and in sealing. One that would be too
  * large then stays as it is. */
-static bool put_row(struct sealing *sealing, const struct record_key *key,
-                    const struct record_body *body)
+static bool put_row(struct sealing *sealing, const struct record_key *key)
 {
     struct rpc_buffer *encoded = &sealing->body;
 
     rpc_buffer_clear(encoded);
-    record_body_encode(body, encoded);
-    if (encoded->failed && !encoded->no_memory)
-        return true;
-    rpc_buffer_clear(&sealing->row.body);
-    rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(encoded));
-    if (encoded->failed || sealing->row.body.failed)
-        return store_fail(sealing->store, OUTPOST_IO, "no memory");
-    return image_write_row(sealing->store, key, &sealing->row);
+    record_body_encode(&sealing->row_body, encoded);
+    if (!encoded->failed || encoded->no_memory) {
+        rpc_buffer_clear(&sealing->row.body);
+        rpc_buffer_append_bytes(&sealing->row.body, rpc_buffer_view(encoded));
+        if (encoded->failed || sealing->row.body.failed)
+            return store_fail(sealing->store, OUTPOST_IO, "no memory");
+        if (!image_write_row(sealing->store, key, &sealing->row))
+            return false;
+    }
+    return parse_images(sealing);
 }
 
 /* Empty fields that the device fills, in the row itself: of a record that the
@@ -128,24 +135,20 @@ static bool fill(struct sealing *sealing, const struct record_type *type,
                  const struct record_key *key)
 {
     const struct record_uuid *facility = &sealing->progress->options.facility_id;
-    struct record_body body, before;
     bool filled = false;
 
-    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &body) ||
-        !record_body_parse(rpc_buffer_view(&sealing->base.body), &before))
-        return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
     for (size_t i = 0; i < type->field_count; i++) {
         const struct record_field *field = &type->fields[i];
         struct wire_field value = {.number = field->number,
                                    .type = WIRE_LEN,
                                    .bytes = rpc_bytes_view(facility->bytes, RECORD_UUID_LEN)};
         if (field->fill != RECORD_FILL_DEVICE_FACILITY ||
-            record_body_find(&body, field->number) != NULL)
+            record_body_find(&sealing->row_body, field->number) != NULL)
             continue;
-        const struct wire_field *old = record_body_find(&before, field->number);
-        filled = record_body_set(&body, old != NULL ? old : &value) || filled;
+        const struct wire_field *old = record_body_find(&sealing->base_body, field->number);
+        filled = record_body_set(&sealing->row_body, old != NULL ? old : &value) || filled;
     }
-    return !filled || put_row(sealing, key, &body);
+    return !filled || put_row(sealing, key);
 }
 
 /* The app's INSERT OR REPLACE leaves outpost_unknown empty; an app never edits
@@ -153,19 +156,16 @@ static bool fill(struct sealing *sealing, const struct record_type *type,
 static bool restore_unknown(struct sealing *sealing, const struct record_type *type,
                             const struct record_key *key)
 {
-    struct record_body row, base;
+    const struct record_body *base = &sealing->base_body;
     bool restored = false;
 
     if (!sealing->base.present || !image_living(&sealing->row))
         return true;
-    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row) ||
-        !record_body_parse(rpc_buffer_view(&sealing->base.body), &base))
-        return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
-    for (size_t i = 0; i < base.count; i++)
-        if (!image_has_column(sealing->store, type, &base.fields[i]) &&
-            record_body_find(&row, base.fields[i].number) == NULL)
-            restored = record_body_set(&row, &base.fields[i]) || restored;
-    return !restored || put_row(sealing, key, &row);
+    for (size_t i = 0; i < base->count; i++)
+        if (!image_has_column(sealing->store, type, &base->fields[i]) &&
+            record_body_find(&sealing->row_body, base->fields[i].number) == NULL)
+            restored = record_body_set(&sealing->row_body, &base->fields[i]) || restored;
+    return !restored || put_row(sealing, key);
 }
 
 static void add_field(struct record_mutation *mutation, uint32_t number)
@@ -182,12 +182,15 @@ static void add_field(struct record_mutation *mutation, uint32_t number)
     mutation->field_count++;
 }
 
-/* The field, and with it all of its merge group. */
+/* The field, and with it all of its merge group: a field that is listed has its group beside it. */
 static void add_group(struct record_mutation *mutation, const struct record_type *type,
                       uint32_t number)
 {
-    const struct record_field *changed = record_field_by_number(type, number);
+    const struct record_field *changed;
 
+    if (record_mutation_sets(mutation, number))
+        return;
+    changed = record_field_by_number(type, number);
     add_field(mutation, number);
     for (size_t i = 0; changed != NULL && i < type->field_count; i++)
         if (type->fields[i].group == changed->group)
@@ -196,35 +199,28 @@ static void add_group(struct record_mutation *mutation, const struct record_type
 
 /* Lists what differs; with all set, also what is recorded and does not differ:
  * then the server's copy is a tombstone, which the edit brings back to life. */
-static bool add_differences(struct record_mutation *mutation, const struct record_type *type,
+static void add_differences(struct record_mutation *mutation, const struct record_type *type,
                             const struct sealing *sealing, bool all)
 {
-    struct record_body row, base;
+    const struct record_body *row = &sealing->row_body, *base = &sealing->base_body;
 
-    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row) ||
-        !record_body_parse(rpc_buffer_view(&sealing->base.body), &base))
-        return false;
-    for (size_t i = 0; i < row.count; i++)
+    for (size_t i = 0; i < row->count; i++)
         if (all ||
-            !record_value_equal(&row.fields[i], record_body_find(&base, row.fields[i].number)))
-            add_group(mutation, type, row.fields[i].number);
-    for (size_t i = 0; i < base.count; i++)
-        if (record_body_find(&row, base.fields[i].number) == NULL)
-            add_group(mutation, type, base.fields[i].number);
-    return true;
+            !record_value_equal(&row->fields[i], record_body_find(base, row->fields[i].number)))
+            add_group(mutation, type, row->fields[i].number);
+    for (size_t i = 0; i < base->count; i++)
+        if (record_body_find(row, base->fields[i].number) == NULL)
+            add_group(mutation, type, base->fields[i].number);
 }
 
 static bool put_values(const struct record_mutation *mutation, struct sealing *sealing)
 {
-    struct record_body row;
+    const struct record_body *row = &sealing->row_body;
 
-    rpc_buffer_clear(&sealing->body);
-    if (!record_body_parse(rpc_buffer_view(&sealing->row.body), &row))
-        return false;
-    for (size_t i = 0; i < row.count; i++)
-        if (record_mutation_sets(mutation, row.fields[i].number))
-            wire_put_field(&sealing->body, &row.fields[i]);
-    return !sealing->body.failed;
+    for (size_t i = 0; i < row->count; i++)
+        if (record_mutation_sets(mutation, row->fields[i].number))
+            wire_put_field(&sealing->body, &row->fields[i]);
+    return !sealing->body.failed || store_fail(sealing->store, OUTPOST_IO, "no memory");
 }
 
 /* ---- One record --------------------------------------------------------------------------- */
@@ -275,9 +271,9 @@ static bool seal_images(struct sealing *sealing, const struct record_type *type,
         return false;
     rpc_buffer_clear(&sealing->body);
     if (!mutation.deletes) {
-        if (!add_differences(&mutation, type, sealing, sealing->held.deleted) ||
-            !put_values(&mutation, sealing))
-            return store_fail(sealing->store, OUTPOST_BUG, "a canonical body does not parse");
+        add_differences(&mutation, type, sealing, sealing->held.deleted);
+        if (!put_values(&mutation, sealing))
+            return false;
         /* Edited and edited back; the server's copy has moved on since (R5). */
         if (mutation.field_count == 0 && sealing->base.present)
             return apply_clean(sealing->store, key, &sealing->held, false);
@@ -297,7 +293,7 @@ static bool seal_record(struct sealing *sealing, const struct record_type *type,
         return false;
     if (sealing->row.oversize || sealing->base.oversize)
         return put_problem(sealing, key, too_large, STORE_REJECTED_PUT, generation);
-    if (!restore_unknown(sealing, type, key))
+    if (!parse_images(sealing) || !restore_unknown(sealing, type, key))
         return false;
     /* A deleted record whose server's copy is only not held here (R20) is not deleted there. */
     bool deleted_unheld = image_living(&sealing->base) && !sealing->held.present;
@@ -540,9 +536,8 @@ bool outbox_seal(struct store *store, const struct outbox_options *options)
 
 int64_t outbox_end(const struct outbox_sealing *sealing)
 {
-    return sealing->done
-               ? INT64_MAX
-               : ((int64_t)(stages[sealing->stage].rank + 1) << STORE_SEALED_SHIFT) - 1;
+    return sealing->done ? INT64_MAX
+                         : ((int64_t)(stages[sealing->stage].rank + 1) << STORE_SEALED_SHIFT) - 1;
 }
 
 /* ---- Counts -------------------------------------------------------------------------------------

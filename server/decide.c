@@ -106,8 +106,7 @@ static void decision_begin(struct decision *decision)
     struct push_set *set = decision->set;
     bool added = false;
 
-    decision->known =
-        push_set_known(set, &decision->batch->device.enrolment_region, &decision->item->id, &added);
+    decision->known = push_set_known(set, decision->batch, decision->item, &added);
     decision->mutation = decision->item->parsed ? decision->item->mutation : NULL;
     if (decision->mutation == NULL)
         return;

@@ -237,13 +237,15 @@ struct push_family *push_set_family(struct push_set *set, const struct record_uu
     return family;
 }
 
-struct push_known *push_set_known(struct push_set *set, const struct record_uuid *region,
-                                  const struct record_mutation_id *id, bool *added)
+struct push_known *push_set_known(struct push_set *set, const struct push_batch *batch,
+                                  const struct push_item *item, bool *added)
 {
-    struct push_known_key key = {*region, *id};
+    struct push_known_key key = {batch->device.enrolment_region, item->id};
     struct push_known *known;
 
     PUSH_SET_FIND_OR_ADD(set, known, key, &key, known, added);
+    if (known != NULL && item->parsed)
+        known->family = item->mutation->key.family;
     return known;
 }
 
@@ -288,7 +290,7 @@ bool push_needs(struct push_set *set, const struct push_batch *batch)
         return false;
     for (size_t i = 0; i < batch->item_count; i++) {
         const struct push_item *item = &batch->items[i];
-        if (push_set_known(set, &batch->device.enrolment_region, &item->id, &added) == NULL)
+        if (push_set_known(set, batch, item, &added) == NULL)
             return false;
         if (!item->parsed)
             continue;

@@ -158,6 +158,7 @@ struct push_known_key {
 
 struct push_known {
     struct push_known_key key;
+    struct record_uuid family; /* where a store keeps it; zeros: global or malformed */
     bool loaded;
     bool present;
     enum push_status status; /* MERGED (accepted), NO_EFFECT or QUARANTINED */

@@ -34,8 +34,8 @@ struct push_record *push_set_record(struct push_set *set, const struct record_ke
                                     bool *added);
 struct push_family *push_set_family(struct push_set *set, const struct record_uuid *id,
                                     bool *added);
-struct push_known *push_set_known(struct push_set *set, const struct record_uuid *region,
-                                  const struct record_mutation_id *id, bool *added);
+struct push_known *push_set_known(struct push_set *set, const struct push_batch *batch,
+                                  const struct push_item *item, bool *added);
 struct push_region *push_set_region(struct push_set *set, const struct record_uuid *id,
                                     bool *added);
 struct push_marker *push_set_marker(struct push_set *set, const struct record_uuid *region,

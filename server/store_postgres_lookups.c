@@ -88,28 +88,40 @@ static void look_up_known(struct postgres_lookups *lookups, const struct record_
 {
     struct push_set *set = lookups->set;
     struct postgres_lookup *lookup = lookup_begin(lookups, HASH_COUNT(set->known), take_known);
-    struct postgres_array ids;
+    struct postgres_array ids, families;
 
     if (lookup == NULL)
         return;
     postgres_array_init(&ids, POSTGRES_UUID);
+    postgres_array_init(&families, POSTGRES_UUID);
     for (struct push_known *k = set->known; k != NULL; k = k->hh.next) {
         if (k->loaded || !same(&k->key.region, region))
             continue;
         k->loaded = true;
         lookup->entries[lookup->count++] = k;
         postgres_array_add_id16(&ids, k->key.id.bytes);
+        postgres_array_add_uuid(&families, &k->family);
     }
     if (lookup->count > 0) {
+        /* Where the family puts it, or where all were before they lay by family. */
         postgres_query(lookups->conn,
-                       "SELECT u.o, m.* FROM unnest($2::uuid[]) WITH ORDINALITY u(id, o),"
-                       " LATERAL (SELECT status, reason, field FROM mutation"
-                       " WHERE region_id = $1 AND mutation_id = u.id OFFSET 0) m");
+                       "SELECT u.o, m.* FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY"
+                       " u(id, family, o), LATERAL (SELECT status, reason, field FROM mutation"
+                       " WHERE region_id = $1 AND family_id = u.family AND mutation_id = u.id"
+                       " OFFSET 0) m UNION ALL SELECT u.o, m.* FROM unnest($2::uuid[],"
+                       " $3::uuid[]) WITH ORDINALITY u(id, family, o), LATERAL (SELECT status,"
+                       " reason, field FROM mutation WHERE region_id = $1 AND family_id ="
+                       " '00000000-0000-0000-0000-000000000000' AND mutation_id = u.id OFFSET 0) m"
+                       " WHERE u.family <> '00000000-0000-0000-0000-000000000000' AND EXISTS"
+                       " (SELECT 1 FROM mutation WHERE region_id = $1 AND family_id ="
+                       " '00000000-0000-0000-0000-000000000000')");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
+        postgres_put_array(lookups->conn, &families);
         lookup->query = postgres_end_query(lookups->conn);
         lookups->count++;
     }
+    postgres_array_deinit(&families);
     postgres_array_deinit(&ids);
 }
 

@@ -156,7 +156,7 @@ static void write_known(struct postgres_conn *conn, const struct push_set *set,
                         const struct record_uuid *region)
 {
     static const enum postgres_type types[] = {POSTGRES_UUID, POSTGRES_INT, POSTGRES_INT,
-                                               POSTGRES_BIGINT};
+                                               POSTGRES_BIGINT, POSTGRES_UUID};
     struct columns columns;
 
     columns_init(&columns, types, sizeof types / sizeof types[0]);
@@ -167,13 +167,14 @@ static void write_known(struct postgres_conn *conn, const struct push_set *set,
         postgres_array_add_int(&columns.list[1], k->status);
         postgres_array_add_int(&columns.list[2], k->reason);
         postgres_array_add_u64(&columns.list[3], k->field);
+        postgres_array_add_uuid(&columns.list[4], &k->family);
     }
     columns_send(&columns, conn,
-                 "INSERT INTO mutation(region_id, mutation_id, status, reason, field)"
+                 "INSERT INTO mutation(region_id, mutation_id, status, reason, field, family_id)"
                  " SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[], $3::integer[],"
-                 " $4::integer[], $5::bigint[]) u WHERE s.region_id = $1"
-                 " ON CONFLICT (region_id, mutation_id) DO UPDATE SET status = excluded.status,"
-                 " reason = excluded.reason, field = excluded.field",
+                 " $4::integer[], $5::bigint[], $6::uuid[]) u WHERE s.region_id = $1"
+                 " ON CONFLICT (region_id, family_id, mutation_id) DO UPDATE SET"
+                 " status = excluded.status, reason = excluded.reason, field = excluded.field",
                  region);
 }
 
@@ -323,9 +324,11 @@ static int by_record(const struct push_row *a, const struct push_row *b)
     return record_key_compare(&a->record->key, &b->record->key);
 }
 
-static int by_id(const struct push_known *a, const struct push_known *b)
+static int by_family(const struct push_known *a, const struct push_known *b)
 {
-    return memcmp(a->key.id.bytes, b->key.id.bytes, RECORD_MUTATION_ID_LEN);
+    int order = record_uuid_compare(&a->family, &b->family);
+
+    return order != 0 ? order : memcmp(a->key.id.bytes, b->key.id.bytes, RECORD_MUTATION_ID_LEN);
 }
 
 /* ---- Which facilities list a family (R21) -------------------------------------------- */
@@ -369,7 +372,7 @@ void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
 {
     /* In the order of their keys: neighbours in a batch share an index page. */
     HASH_SORT(set->rows, by_record);
-    HASH_SORT(set->known, by_id);
+    HASH_SORT(set->known, by_family);
     write_families(conn, set, true);
     write_families(conn, set, false);
     for (const struct push_region *r = set->regions; r != NULL; r = r->hh.next) {

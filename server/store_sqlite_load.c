@@ -25,16 +25,18 @@ static int load_family(struct sqlite_conn *conn, struct push_family *family)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-static int load_known(struct sqlite_conn *conn, struct push_known *known)
+static int load_known_of(struct sqlite_conn *conn, struct push_known *known,
+                         const struct record_uuid *family)
 {
     sqlite3_stmt *statement = sqlite_conn_statement(
-        conn,
-        "SELECT status, reason, field FROM mutation WHERE region_id = ?1 AND mutation_id = ?2");
+        conn, "SELECT status, reason, field FROM mutation"
+              " WHERE region_id = ?1 AND family_id = ?2 AND mutation_id = ?3");
 
     if (statement == NULL)
         return sqlite_conn_failure(conn);
     sqlite_bind_uuid(statement, 1, &known->key.region);
-    sqlite_bind_bytes(statement, 2, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
+    sqlite_bind_uuid(statement, 2, family);
+    sqlite_bind_bytes(statement, 3, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
     int code = sqlite3_step(statement);
     known->loaded = true;
     known->present = code == SQLITE_ROW;
@@ -45,6 +47,43 @@ static int load_known(struct sqlite_conn *conn, struct push_known *known)
     }
     sqlite3_reset(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Whether a region has mutations without a family, as of a transaction. */
+struct without_family {
+    bool asked, any;
+    struct record_uuid region;
+};
+
+static int ask_without_family(struct sqlite_conn *conn, struct without_family *without,
+                              const struct record_uuid *region)
+{
+    sqlite3_stmt *statement;
+
+    if (without->asked && record_uuid_compare(&without->region, region) == 0)
+        return SQLITE_OK;
+    statement = sqlite_conn_statement(
+        conn, "SELECT 1 FROM mutation WHERE region_id = ?1 AND family_id = zeroblob(16) LIMIT 1");
+    if (statement == NULL)
+        return sqlite_conn_failure(conn);
+    sqlite_bind_uuid(statement, 1, region);
+    int code = sqlite3_step(statement);
+    *without = (struct without_family){true, code == SQLITE_ROW, *region};
+    sqlite3_reset(statement);
+    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* Where its family puts it, or where all were before they lay by family. */
+static int load_known(struct sqlite_conn *conn, struct push_known *known,
+                      struct without_family *without)
+{
+    static const struct record_uuid none = {{0}};
+    int code = load_known_of(conn, known, &known->family);
+
+    if (code != SQLITE_OK || known->present || record_uuid_is_zero(&known->family))
+        return code;
+    code = ask_without_family(conn, without, &known->key.region);
+    return code == SQLITE_OK && without->any ? load_known_of(conn, known, &none) : code;
 }
 
 static int load_region(struct sqlite_conn *conn, struct push_region *region)
@@ -178,6 +217,7 @@ static int load_whole(struct sqlite_conn *conn, struct push_set *set, struct pus
  * because they tell where records are. */
 static int load_added(struct sqlite_conn *conn, struct push_set *set)
 {
+    struct without_family without = {.asked = false};
     int code = SQLITE_OK;
 
     for (struct push_family *f = set->families; f != NULL && code == SQLITE_OK; f = f->hh.next)
@@ -185,7 +225,7 @@ static int load_added(struct sqlite_conn *conn, struct push_set *set)
             code = load_family(conn, f);
     for (struct push_known *k = set->known; k != NULL && code == SQLITE_OK; k = k->hh.next)
         if (!k->loaded)
-            code = load_known(conn, k);
+            code = load_known(conn, k, &without);
     for (struct push_receipts *r = set->receipts; r != NULL && code == SQLITE_OK; r = r->hh.next)
         if (!r->loaded)
             code = load_receipts(conn, r);

@@ -162,6 +162,8 @@ static void give_known(sqlite3_context *context, const void *row, int column)
         return sqlite_give_u64(context, known->reason);
     case 4:
         return sqlite_give_u64(context, known->field);
+    case 5:
+        return sqlite_give_uuid(context, &known->family);
     }
 }
 
@@ -172,9 +174,9 @@ static int write_known(struct sqlite_conn *conn, const struct push_set *set)
 
     return sqlite_rows_run(
         conn,
-        "INSERT OR FAIL INTO mutation(region_id, mutation_id, status, reason, field)"
-        " SELECT c0, c1, c2, c3, c4 FROM sqlite_rows WHERE 1"
-        " ON CONFLICT (region_id, mutation_id) DO UPDATE SET"
+        "INSERT OR FAIL INTO mutation(region_id, mutation_id, status, reason, field, family_id)"
+        " SELECT c0, c1, c2, c3, c4, c5 FROM sqlite_rows WHERE 1"
+        " ON CONFLICT (region_id, family_id, mutation_id) DO UPDATE SET"
         " status = excluded.status, reason = excluded.reason, field = excluded.field",
         &rows);
 }

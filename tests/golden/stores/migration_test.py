@@ -13,10 +13,11 @@ import pathlib
 import subprocess
 import sys
 import unittest
+import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "blackbox"))
-from peer import Outpostd, Peer, sql  # noqa: E402
+from peer import Outpostd, Peer, record_pb2, sql  # noqa: E402
 
 READING = 13
 
@@ -59,6 +60,30 @@ class Migration(unittest.TestCase):
                     server.run("verify")
                 finally:
                     server.close()
+
+    def test_what_was_answered_stays_known(self):
+        """R11, for mutations that were stored before they lay by family: sent again, nothing is written."""
+        server = RecordedStore("0002")
+        try:
+            server.run("migrate")
+            server.start()
+            count = "SELECT (SELECT count(*) FROM mutation) || ' ' || (SELECT count(*) FROM change_log)"
+            before = server.sql(count)
+            encoded = "hex(mutation)" if server.on_sqlite else "encode(mutation, 'hex')"
+            sent = 0
+            for facility in json.loads(server.run("facility", "list", "--json").stdout)["facilities"]:
+                region = server.id_literal(uuid.UUID(facility["sync_region_id"]).bytes)
+                rows = server.sql(f"SELECT {encoded} FROM change_log WHERE region_id = {region}"
+                                  " AND length(mutation) > 0 ORDER BY seq").split()
+                mutations = [record_pb2.Mutation.FromString(bytes.fromhex(row)) for row in rows]
+                Peer(server, facility["facility_id"]).sync(mutations)
+                sent += len(mutations)
+            self.assertGreater(sent, 40)
+            self.assertEqual(before, server.sql(count))
+            server.stop()
+            server.run("verify")
+        finally:
+            server.close()
 
     def check(self, server):
         facilities = json.loads(server.run("facility", "list", "--json").stdout)["facilities"]

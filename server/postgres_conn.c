@@ -179,6 +179,10 @@ static enum postgres_code code_of_result(struct postgres_conn *conn, const PGres
 
     if (state == NULL)
         return set_problem(conn, POSTGRES_LOST, PQerrorMessage(conn->pg));
+    if (strcmp(state, "23505") == 0 && !conn->collided) {
+        conn->collided = true;
+        return set_problem(conn, POSTGRES_AGAIN, "a row was there already");
+    }
     return set_problem(conn, code_of_sqlstate(state), message != NULL ? message : state);
 }
 

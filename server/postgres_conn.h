@@ -68,6 +68,9 @@ struct postgres_conn {
     } sent[2 * POSTGRES_QUERIES_MAX];
     bool exchanged;
     enum postgres_code failed; /* while putting together */
+    /* A row that was inserted as new was there. That is said to be worth another try, once;
+     * whoever makes that writes otherwise, and makes it false when it is through. */
+    bool collided;
     char problem[POSTGRES_PROBLEM_LEN];
 };
 

@@ -127,6 +127,7 @@ void push_batch_free(struct push_batch *batch);
 struct push_record {
     struct record_key key;
     bool loaded;      /* the engine has looked */
+    bool stored;      /* and has found it, in what it has stored */
     uint64_t version; /* 0: there is none */
     bool deleted;
     uint64_t stamp;
@@ -160,6 +161,7 @@ struct push_known {
     struct push_known_key key;
     struct record_uuid family; /* where a store keeps it; zeros: global or malformed */
     bool loaded;
+    bool stored; /* as in push_record */
     bool present;
     enum push_status status; /* MERGED (accepted), NO_EFFECT or QUARANTINED */
     enum push_reason reason;

@@ -100,6 +100,8 @@ enum postgres_code postgres_push_decide(struct postgres_conn *conn, struct push_
                                         struct postgres_locks *locks,
                                         struct store_refusal *refusals);
 void postgres_push_write(struct postgres_conn *conn, struct push_set *set);
+/* The COMMIT of a transaction that has written a set. */
+enum postgres_code postgres_push_commit(struct postgres_conn *conn);
 
 /* store_postgres_read.c: each inside a read snapshot that the caller has begun. */
 enum postgres_code postgres_read_hello(struct postgres_conn *conn, const struct scope_roles *roles,

@@ -73,7 +73,7 @@ static void take_known(struct push_set *set, void *entry, const PGresult *result
     struct push_known *known = entry;
 
     (void)set, (void)failed;
-    known->present = true;
+    known->stored = known->present = true;
     known->status = (enum push_status)postgres_int(result, row, 1);
     known->reason = (enum push_reason)postgres_int(result, row, 2);
     known->field = (uint32_t)postgres_u64(result, row, 3);
@@ -210,6 +210,7 @@ static void record_from_row(struct push_set *set, struct push_record *record,
     struct rpc_bytes body = postgres_bytes(result, row, column + 3);
     struct rpc_bytes past = postgres_bytes(result, row, column + 4);
 
+    record->stored = true;
     record->version = postgres_u64(result, row, column);
     record->deleted = postgres_bool(result, row, column + 1);
     record->stamp = postgres_u64(result, row, column + 2);

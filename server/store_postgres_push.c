@@ -42,6 +42,15 @@ static bool same(const struct record_uuid *a, const struct record_uuid *b)
     return record_uuid_compare(a, b) == 0;
 }
 
+/* Rows that are new are inserted, the others in a second statement that replaces those
+ * there are: with ON CONFLICT each row costs a third more. What a row was thought to be
+ * may be wrong on a distributed PostgreSQL, whose halves are not all seen at once; then the next
+ * try replaces (postgres_conn.collided). */
+static bool replaces(const struct postgres_conn *conn, bool stored)
+{
+    return stored || conn->collided;
+}
+
 /* ---- One region's tables ----------------------------------------------------------- */
 
 static void write_purges(struct postgres_conn *conn, const struct push_set *set,
@@ -58,8 +67,14 @@ static void write_purges(struct postgres_conn *conn, const struct push_set *set,
                  "DELETE FROM record WHERE region_id = $1 AND family_id = ANY($2::uuid[])", region);
 }
 
+#define INSERT_RECORDS                                                                 \
+    "INSERT INTO record(region_id, family_id, type, id, seq, version, deleted, stamp," \
+    " body, past) SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[],"      \
+    " $3::integer[], $4::uuid[], $5::bigint[], $6::bigint[], $7::boolean[],"           \
+    " $8::bigint[], $9::bytea[], $10::bytea[]) u WHERE s.region_id = $1"
+
 static void write_rows(struct postgres_conn *conn, const struct push_set *set,
-                       const struct record_uuid *region)
+                       const struct record_uuid *region, bool replace)
 {
     static const enum postgres_type types[] = {
         POSTGRES_UUID, POSTGRES_INT,    POSTGRES_UUID,  POSTGRES_BIGINT, POSTGRES_BIGINT,
@@ -70,7 +85,7 @@ static void write_rows(struct postgres_conn *conn, const struct push_set *set,
     columns_init(&columns, types, sizeof types / sizeof types[0]);
     for (const struct push_row *row = set->rows; row != NULL; row = row->hh.next) {
         const struct push_record *record = row->record;
-        if (!same(&row->key.region, region))
+        if (!same(&row->key.region, region) || replaces(conn, record->stored) != replace)
             continue;
         postgres_array_add_uuid(&columns.list[0], &record->key.family);
         postgres_array_add_int(&columns.list[1], (int32_t)record->key.type);
@@ -83,13 +98,11 @@ static void write_rows(struct postgres_conn *conn, const struct push_set *set,
         postgres_array_add_bytes(&columns.list[8], record->past);
     }
     columns_send(&columns, conn,
-                 "INSERT INTO record(region_id, family_id, type, id, seq, version, deleted, stamp,"
-                 " body, past) SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[],"
-                 " $3::integer[], $4::uuid[], $5::bigint[], $6::bigint[], $7::boolean[],"
-                 " $8::bigint[], $9::bytea[], $10::bytea[]) u WHERE s.region_id = $1"
-                 " ON CONFLICT (region_id, family_id, type, id) DO UPDATE SET seq = excluded.seq,"
-                 " version = excluded.version, deleted = excluded.deleted, stamp = excluded.stamp,"
-                 " body = excluded.body, past = excluded.past",
+                 replace ? INSERT_RECORDS
+                     " ON CONFLICT (region_id, family_id, type, id) DO UPDATE SET"
+                     " seq = excluded.seq, version = excluded.version, deleted = excluded.deleted,"
+                     " stamp = excluded.stamp, body = excluded.body, past = excluded.past"
+                         : INSERT_RECORDS,
                  region);
 }
 
@@ -152,8 +165,13 @@ static void write_log(struct postgres_conn *conn, const struct push_set *set,
                  region);
 }
 
+#define INSERT_MUTATIONS                                                             \
+    "INSERT INTO mutation(region_id, mutation_id, status, reason, field, family_id)" \
+    " SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[], $3::integer[]," \
+    " $4::integer[], $5::bigint[], $6::uuid[]) u WHERE s.region_id = $1"
+
 static void write_known(struct postgres_conn *conn, const struct push_set *set,
-                        const struct record_uuid *region)
+                        const struct record_uuid *region, bool replace)
 {
     static const enum postgres_type types[] = {POSTGRES_UUID, POSTGRES_INT, POSTGRES_INT,
                                                POSTGRES_BIGINT, POSTGRES_UUID};
@@ -161,7 +179,7 @@ static void write_known(struct postgres_conn *conn, const struct push_set *set,
 
     columns_init(&columns, types, sizeof types / sizeof types[0]);
     for (const struct push_known *k = set->known; k != NULL; k = k->hh.next) {
-        if (!k->dirty || !same(&k->key.region, region))
+        if (!k->dirty || !same(&k->key.region, region) || replaces(conn, k->stored) != replace)
             continue;
         postgres_array_add_id16(&columns.list[0], k->key.id.bytes);
         postgres_array_add_int(&columns.list[1], k->status);
@@ -170,11 +188,10 @@ static void write_known(struct postgres_conn *conn, const struct push_set *set,
         postgres_array_add_uuid(&columns.list[4], &k->family);
     }
     columns_send(&columns, conn,
-                 "INSERT INTO mutation(region_id, mutation_id, status, reason, field, family_id)"
-                 " SELECT s.region_id, u.* FROM sync_region s, unnest($2::uuid[], $3::integer[],"
-                 " $4::integer[], $5::bigint[], $6::uuid[]) u WHERE s.region_id = $1"
-                 " ON CONFLICT (region_id, family_id, mutation_id) DO UPDATE SET"
-                 " status = excluded.status, reason = excluded.reason, field = excluded.field",
+                 replace ? INSERT_MUTATIONS
+                     " ON CONFLICT (region_id, family_id, mutation_id) DO UPDATE SET"
+                     " status = excluded.status, reason = excluded.reason, field = excluded.field"
+                         : INSERT_MUTATIONS,
                  region);
 }
 
@@ -380,17 +397,28 @@ void postgres_push_write(struct postgres_conn *conn, struct push_set *set)
             write_purges(conn, set, &r->id);
             write_places(conn, set, &r->id, true);
             write_places(conn, set, &r->id, false);
-            write_rows(conn, set, &r->id);
+            write_rows(conn, set, &r->id, false);
+            write_rows(conn, set, &r->id, true);
             write_markers(conn, set, &r->id);
             write_log(conn, set, &r->id);
             write_region(conn, r);
         }
         /* These also when nothing was accepted: a delete that lost is listed. */
         write_conflicts(conn, set, &r->id);
-        write_known(conn, set, &r->id);
+        write_known(conn, set, &r->id, false);
+        write_known(conn, set, &r->id, true);
         write_quarantine(conn, set, &r->id);
         write_receipts(conn, set, &r->id);
     }
+}
+
+enum postgres_code postgres_push_commit(struct postgres_conn *conn)
+{
+    enum postgres_code code = postgres_exec(conn, "COMMIT");
+
+    if (code == POSTGRES_OK)
+        conn->collided = false;
+    return code;
 }
 
 /* ---- A group ------------------------------------------------------------------------- */
@@ -454,5 +482,5 @@ enum postgres_code postgres_push(struct postgres_conn *conn, struct push_set *se
     for (size_t i = 0; i < count; i++)
         pushes[i]->refusal = refusals[i];
     postgres_push_write(conn, set);
-    return postgres_exec(conn, "COMMIT");
+    return postgres_push_commit(conn);
 }

@@ -171,7 +171,7 @@ static enum postgres_code decide_again(struct postgres_conn *conn, struct push_s
     postgres_query(conn, "DELETE FROM quarantine WHERE region_id = $1 AND mutation_id = $2");
     put_entry(conn, &retry->review);
     postgres_end_query(conn);
-    return postgres_exec(conn, "COMMIT");
+    return postgres_push_commit(conn);
 }
 
 enum postgres_code postgres_quarantine_retry(struct postgres_conn *conn,

@@ -39,7 +39,7 @@ static int load_known_of(struct sqlite_conn *conn, struct push_known *known,
     sqlite_bind_bytes(statement, 3, known->key.id.bytes, RECORD_MUTATION_ID_LEN);
     int code = sqlite3_step(statement);
     known->loaded = true;
-    known->present = code == SQLITE_ROW;
+    known->stored = known->present = code == SQLITE_ROW;
     if (known->present) {
         known->status = (enum push_status)sqlite3_column_int(statement, 0);
         known->reason = (enum push_reason)sqlite3_column_int(statement, 1);
@@ -145,6 +145,7 @@ static int record_from_row(struct push_set *set, sqlite3_stmt *statement,
     struct rpc_bytes body = sqlite_column_view(statement, 3);
     struct rpc_bytes past = sqlite_column_view(statement, 4);
 
+    record->stored = true;
     record->version = sqlite_column_u64(statement, 0);
     record->deleted = sqlite3_column_int(statement, 1) != 0;
     record->stamp = sqlite_column_u64(statement, 2);

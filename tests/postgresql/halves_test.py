@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import unittest
+import uuid
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "blackbox"))
 from device import Device
@@ -136,6 +137,22 @@ class Halves(unittest.TestCase):
         syncing.communicate()
         self.at_rest()
         self.assertEqual("Asha Devi", self.readers[self.south].sqlite3("SELECT full_name FROM patient WHERE full_name LIKE 'A%'"))
+
+    def test_a_row_that_is_there_already_is_replaced(self):
+        """A reading that is new by what one region shows has a row in the other: written once more, as it is."""
+        new = uuid.uuid4().hex
+        regions = self.server.sql("SELECT region_id FROM record WHERE type = 13 GROUP BY region_id"
+                                  " HAVING count(*) = 3 ORDER BY region_id").split()
+        self.assertEqual(2, len(regions))
+        self.server.sql(f"INSERT INTO record SELECT region_id, family_id, type, '{new}', 0, version, deleted, stamp, body,"
+                        f" past FROM record WHERE type = 13 AND region_id = '{regions[1]}' LIMIT 1")
+        self.author.sqlite3("INSERT INTO blood_pressure(patient_id, id, systolic_mmhg, diastolic_mmhg)"
+                            f" SELECT id, x'{new}', 155, 95 FROM patient WHERE full_name LIKE 'Asha%'")
+        result = self.author.sync()
+        self.assertEqual((1, 0), (result["pushed"], result["quarantined"]))
+        self.assertEqual("1", self.server.sql(f"SELECT count(DISTINCT (version, stamp, body)) FROM record WHERE id = '{new}'"))
+        self.assertEqual("2", self.server.sql(f"SELECT count(*) FROM record WHERE id = '{new}' AND version = 1"))
+        self.sync_readers()
 
     def test_R22_who_was_told_of_the_late_half_waits_and_is_not_reset(self):
         self.move_with_late_half(self.west)

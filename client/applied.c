@@ -2,17 +2,15 @@
 #include "applied.h"
 
 #include "apply.h"
-#include "schema.h"
+#include "settle.h"
 
 /* The columns of OUTBOX_UNEDITED. */
 enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION };
 
-/* The server's version of a record that it did not have. */
-enum { FIRST_VERSION = 1 };
-
 /* What is settled by one call. */
 struct settled {
     struct record_key keys[STORE_KEYS_MAX]; /* ascending, of one type */
+    uint64_t stamps[STORE_KEYS_MAX];
     size_t count;
 };
 
@@ -31,40 +29,23 @@ static bool is_new(struct store *store, const struct record_key *key,
     return true;
 }
 
-/* settled_out: false: the row is not there, as it should be. */
-static bool settle_row(struct store *store, const struct record_key *key, struct rpc_bytes body,
-                       bool *settled_out)
-{
-    uint64_t stamp = record_stamp(store->hasher, FIRST_VERSION, false, body);
-    struct store_table *table = store_table(store, key->type);
-    sqlite3_stmt *settle = schema_statement(store, table, TABLE_SETTLE);
-
-    if (settle == NULL)
-        return false;
-    int index = schema_bind_key(settle, table->type, key);
-    sqlite3_bind_int64(settle, index, (sqlite3_int64)stamp);
-    sqlite3_bind_int64(settle, index + 1, FIRST_VERSION);
-    if (!store_run(store, settle))
-        return false;
-    *settled_out = sqlite3_changes(store->db) == 1;
-    if (*settled_out)
-        store_sum_add(store, key, stamp);
-    return true;
-}
-
+/* taken_out: false: it is not such a record. */
 static bool take_one(struct store *store, const struct record_key *key, struct rpc_bytes bytes,
-                     bool *taken_out)
+                     struct settled *settled, bool *taken_out)
 {
     struct record_mutation mutation;
-    bool new;
 
     *taken_out = false;
     if (!record_mutation_parse(bytes, &mutation))
         return store_fail(store, OUTPOST_BAD_INPUT, "an outbox entry is damaged");
-    return is_new(store, key, &mutation, &new) &&
-           (!new || settle_row(store, key, mutation.body, taken_out)) &&
-           (!*taken_out ||
-            (apply_confirm(store, key) && apply_family_present(store, &key->family)));
+    if (!is_new(store, key, &mutation, taken_out))
+        return false;
+    if (*taken_out) {
+        settled->keys[settled->count] = *key;
+        settled->stamps[settled->count++] =
+            record_stamp(store->hasher, SETTLE_VERSION, false, mutation.body);
+    }
+    return true;
 }
 
 static bool follows(const struct settled *settled, const struct record_key *key)
@@ -94,12 +75,23 @@ static bool take_front(struct store *store, const struct applied_run *run, struc
         int64_t n = sqlite3_column_int64(entry, COLUMN_N);
         if (n != run->first + (int64_t)settled->count || !follows(settled, &key))
             break;
-        good = take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), &taken);
-        if (taken)
-            settled->keys[settled->count++] = key;
+        good = take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), settled, &taken);
     }
     sqlite3_reset(entry);
     return good && store_ok(store);
+}
+
+/* Those whose rows are there, as they should be. */
+static bool settle(struct store *store, struct settled *settled)
+{
+    if (settled->count > 0 &&
+        !settle_rows(store, settled->keys, settled->stamps, settled->count, &settled->count))
+        return false;
+    for (size_t i = 0; i < settled->count; i++)
+        if (!apply_confirm(store, &settled->keys[i]) ||
+            !apply_family_present(store, &settled->keys[i].family))
+            return false;
+    return true;
 }
 
 static sqlite3_stmt *over_keys(struct store *store, enum store_statement which,
@@ -156,7 +148,7 @@ static bool to_journal(struct store *store, int64_t first, int64_t last, int64_t
     sqlite3_bind_int64(put, 1, first);
     sqlite3_bind_int64(put, 2, last);
     sqlite3_bind_int64(put, 3, now_ms);
-    sqlite3_bind_int64(put, 4, FIRST_VERSION);
+    sqlite3_bind_int64(put, 4, SETTLE_VERSION);
     sqlite3_bind_int64(remove, 1, first);
     sqlite3_bind_int64(remove, 2, last);
     return store_run(store, put) && store_run(store, remove);
@@ -169,7 +161,7 @@ bool applied_take(struct store *store, const struct applied_run *run, int64_t no
     int64_t last;
 
     settled.count = 0;
-    if (!take_front(store, run, &settled))
+    if (!take_front(store, run, &settled) || !settle(store, &settled))
         return false;
     *taken_out = settled.count;
     last = run->first + (int64_t)settled.count - 1;

@@ -107,6 +107,22 @@ static void put_where_key(struct draft *draft)
         put(draft, " WHERE id = ?1");
 }
 
+/* From one key to another; returns the number of the next parameter. */
+static int put_where_run(struct draft *draft)
+{
+    const char *family = draft->family_column;
+
+    if (!is_member(draft)) {
+        put(draft, " WHERE id BETWEEN ?1 AND ?2");
+        return 3;
+    }
+    put(draft,
+        " WHERE \"%s\" BETWEEN ?1 AND ?3 AND (\"%s\" > ?1 OR id >= ?2)"
+        " AND (\"%s\" < ?3 OR id <= ?4)",
+        family, family, family);
+    return 5;
+}
+
 /* family_id and id as the outpost_ tables have them. */
 static void put_key_columns(struct draft *draft)
 {
@@ -172,6 +188,32 @@ static void put_settle(struct draft *draft)
     put(draft, "UPDATE \"%s\" SET outpost_stamp = ?%d, outpost_version = ?%d", draft->type->table,
         index, index + 1);
     put_where_key(draft);
+}
+
+static void put_settled(struct draft *draft)
+{
+    put(draft, "outpost_settled(");
+    put_key_columns(draft);
+    put(draft, ")");
+}
+
+static void put_settle_run(struct draft *draft)
+{
+    put(draft, "UPDATE \"%s\" SET outpost_stamp = ", draft->type->table);
+    put_settled(draft);
+    put(draft, ", outpost_version = ?%d", is_member(draft) ? 5 : 3);
+    put_where_run(draft);
+    put(draft, " AND ");
+    put_settled(draft);
+    put(draft, " IS NOT NULL");
+}
+
+static void put_count_run(struct draft *draft)
+{
+    put(draft, "SELECT count(*) FROM (SELECT 1");
+    put_from(draft);
+    int next = put_where_run(draft);
+    put(draft, " LIMIT ?%d)", next);
 }
 
 static void put_select_all(struct draft *draft)
@@ -247,6 +289,12 @@ static void put_statement(struct draft *draft, enum table_statement which)
         break;
     case TABLE_SETTLE:
         put_settle(draft);
+        break;
+    case TABLE_SETTLE_RUN:
+        put_settle_run(draft);
+        break;
+    case TABLE_COUNT_RUN:
+        put_count_run(draft);
         break;
     case TABLE_DELETE:
     case BASE_DELETE:

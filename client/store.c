@@ -11,6 +11,7 @@
 
 #include "feed.h"
 #include "schema.h"
+#include "settle.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -161,7 +162,7 @@ bool store_open(struct store *store, const char *path, bool create,
             return store_fail(store, OUTPOST_IO, "no memory");
         return fail_to_open(store, path);
     }
-    return set_up_connection(store, path, create) && feed_register(store);
+    return set_up_connection(store, path, create) && feed_register(store) && settle_register(store);
 }
 
 void store_forget_statements(struct store *store)

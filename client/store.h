@@ -266,6 +266,9 @@ enum table_statement {
     TABLE_FEED,        /* the same of all that is fed (feed.h); what conflicts ends it */
     TABLE_UPDATE,      /* everything, by key */
     TABLE_SETTLE,      /* stamp and version alone, by key, bound after the key */
+    TABLE_SETTLE_RUN,  /* the same of those rows from one key to another that are meant, the
+                          version bound after the keys (settle.h) */
+    TABLE_COUNT_RUN,   /* how many rows there are from one key to another, up to a limit */
     TABLE_DELETE,      /* by key */
     TABLE_FAMILY,      /* ids of one family's clean rows; not for global types */
     TABLE_ALL,         /* fields, stamp, version, unknown, then the key, of all rows */
@@ -355,6 +358,7 @@ struct store {
     bool admin;
     struct store_withheld withheld; /* as the database has it (withheld.h) */
     struct feed_source *feed;       /* what TABLE_FEED reads while it runs */
+    struct settle_list *settling;   /* what TABLE_SETTLE_RUN is about while it runs */
 };
 
 /* Durability of a transaction. */

@@ -177,6 +177,25 @@ static void test_R7_edits_among_new_records(void)
     tear_down();
 }
 
+/* What the server has already lies thick between the new records: those rows stay as they are. */
+static void test_R7_few_among_many(void)
+{
+    set_up();
+    insert_patients();
+    for (int i = 0; i < 4; i++)
+        app(&device, "INSERT INTO blood_pressure (patient_id, systolic_mmhg, diastolic_mmhg)"
+                     " SELECT id, 140, 90 FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "UPDATE blood_pressure SET systolic_mmhg = 130 WHERE hex(id) < '50'");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "INSERT INTO blood_pressure (patient_id, systolic_mmhg, diastolic_mmhg)"
+                 " SELECT id, 150, 95 FROM patient");
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    CU_ASSERT_EQUAL(device.result.pushed, PATIENTS);
+    expect_same(&device, server);
+    tear_down();
+}
+
 /* R8: in the journal the work stands in the order in which it was sealed. */
 static void test_R8_the_journal_is_in_order(void)
 {
@@ -208,6 +227,7 @@ int main(void)
         SUITE_TEST(test_R7_one_is_not_there),
         SUITE_TEST(test_R7_one_was_there_already),
         SUITE_TEST(test_R7_edits_among_new_records),
+        SUITE_TEST(test_R7_few_among_many),
         SUITE_TEST(test_R8_the_journal_is_in_order),
     };
 

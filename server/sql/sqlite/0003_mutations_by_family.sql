@@ -4,11 +4,11 @@
 ALTER TABLE mutation RENAME TO mutation_before;
 CREATE TABLE mutation(
     region_id BLOB NOT NULL,
+    family_id BLOB NOT NULL,
     mutation_id BLOB NOT NULL,
     status INTEGER NOT NULL,
     reason INTEGER NOT NULL,
     field INTEGER NOT NULL,
-    family_id BLOB NOT NULL,
     PRIMARY KEY(region_id, family_id, mutation_id)
 ) WITHOUT ROWID;
 INSERT INTO mutation(region_id, mutation_id, status, reason, field, family_id)

@@ -4,14 +4,15 @@
 #include "apply.h"
 #include "settle.h"
 
-/* The columns of OUTBOX_UNEDITED. */
-enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION };
+/* The columns of OUTBOX_RUN. */
+enum { COLUMN_N, COLUMN_TYPE, COLUMN_FAMILY, COLUMN_ID, COLUMN_MUTATION, COLUMN_GENERATION };
 
 /* What is settled by one call. */
 struct settled {
     struct record_key keys[STORE_KEYS_MAX]; /* ascending, of one type */
     uint64_t stamps[STORE_KEYS_MAX];
     size_t count;
+    bool alone; /* no other record is pending between them */
 };
 
 /* New: it has no base, and no held copy. */
@@ -58,10 +59,63 @@ static bool follows(const struct settled *settled, const struct record_key *key)
     return before->type == key->type && record_key_compare(before, key) < 0;
 }
 
+/* The pending records of one type, read along with a run: they come in the order of their
+ * keys, too. */
+struct pending {
+    sqlite3_stmt *statement; /* NULL: not begun */
+    bool at_row;
+    struct record_key key;
+    int64_t generation;
+};
+
+static bool next_pending(struct store *store, struct pending *pending)
+{
+    enum store_step step = store_step(store, pending->statement);
+
+    pending->at_row = step == STORE_ROW;
+    if (pending->at_row) {
+        pending->key.family = store_column_uuid(pending->statement, 0);
+        pending->key.id = store_column_uuid(pending->statement, 1);
+        pending->generation = sqlite3_column_int64(pending->statement, 2);
+    }
+    return step != STORE_FAILED;
+}
+
+static bool begin_pending(struct store *store, struct pending *pending,
+                          const struct record_key *from)
+{
+    pending->key = *from;
+    pending->statement = store_statement(store, STORE_PENDING_FROM);
+    store_bind_key(pending->statement, from);
+    return next_pending(store, pending);
+}
+
+/* Whether the app has not edited the record since it was sealed; alone becomes false when others
+ * lie before it. */
+static bool look_at_pending(struct store *store, struct pending *pending,
+                            const struct record_key *key, int64_t generation, bool *alone,
+                            bool *unedited_out)
+{
+    *unedited_out = false;
+    if (pending->statement == NULL && !begin_pending(store, pending, key))
+        return false;
+    while (pending->at_row && record_key_compare(&pending->key, key) < 0) {
+        *alone = false;
+        if (!next_pending(store, pending))
+            return false;
+    }
+    if (!pending->at_row || record_key_compare(&pending->key, key) != 0 ||
+        pending->generation != generation)
+        return true;
+    *unedited_out = true;
+    return next_pending(store, pending);
+}
+
 static bool take_front(struct store *store, const struct applied_run *run, struct settled *settled)
 {
     size_t most = run->count < STORE_KEYS_MAX ? run->count : STORE_KEYS_MAX;
-    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_UNEDITED);
+    sqlite3_stmt *entry = store_statement(store, STORE_OUTBOX_RUN);
+    struct pending pending = {.statement = NULL};
     bool good = entry != NULL, taken = true;
 
     if (good) {
@@ -73,11 +127,15 @@ static bool take_front(struct store *store, const struct applied_run *run, struc
                                  .family = store_column_uuid(entry, COLUMN_FAMILY),
                                  .id = store_column_uuid(entry, COLUMN_ID)};
         int64_t n = sqlite3_column_int64(entry, COLUMN_N);
+        int64_t generation = sqlite3_column_int64(entry, COLUMN_GENERATION);
         if (n != run->first + (int64_t)settled->count || !follows(settled, &key))
             break;
-        good = take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), settled, &taken);
+        good = look_at_pending(store, &pending, &key, generation, &settled->alone, &taken) &&
+               (!taken ||
+                take_one(store, &key, store_column_bytes(entry, COLUMN_MUTATION), settled, &taken));
     }
     sqlite3_reset(entry);
+    sqlite3_reset(pending.statement);
     return good && store_ok(store);
 }
 
@@ -110,15 +168,9 @@ static sqlite3_stmt *over_keys(struct store *store, enum store_statement which,
     return statement;
 }
 
-/* Other records may be pending between them. */
 static bool delete_pending(struct store *store, const struct settled *settled)
 {
-    sqlite3_stmt *counted = over_keys(store, STORE_PENDING_COUNT_RUN, settled);
-    bool alone = store_step(store, counted) == STORE_ROW &&
-                 sqlite3_column_int64(counted, 0) == (int64_t)settled->count;
-
-    sqlite3_reset(counted);
-    if (alone)
+    if (settled->alone)
         return store_run(store, over_keys(store, STORE_PENDING_DELETE_RUN, settled));
     for (size_t i = 0; i < settled->count; i++)
         if (!store_delete_mark(store, STORE_PENDING_DELETE, &settled->keys[i]))
@@ -161,6 +213,7 @@ bool applied_take(struct store *store, const struct applied_run *run, int64_t no
     int64_t last;
 
     settled.count = 0;
+    settled.alone = true;
     if (!take_front(store, run, &settled) || !settle(store, &settled))
         return false;
     *taken_out = settled.count;

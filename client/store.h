@@ -124,14 +124,12 @@
                    " mutation_id FROM outpost_outbox WHERE n = ?1")                               \
     X(OUTBOX_DELETE, "DELETE FROM outpost_outbox WHERE n = ?1")                                   \
     X(OUTBOX_COUNT, "SELECT count(*) FROM outpost_outbox")                                        \
-    X(OUTBOX_UNEDITED, "SELECT o.n, o.type, o.family_id, o.id, o.mutation FROM"                   \
-                       " outpost_outbox o CROSS JOIN outpost_pending p"                           \
-                       " ON p.type = o.type AND p.family_id = o.family_id AND p.id = o.id"        \
-                       " AND p.generation = o.generation"                                         \
-                       " WHERE o.n BETWEEN ?1 AND ?2 AND o.deletes = 0"                           \
-                       " AND length(o.sealed_body) = 0 ORDER BY o.n")                             \
+    X(OUTBOX_RUN, "SELECT n, type, family_id, id, mutation, generation FROM outpost_outbox"       \
+                  " WHERE n BETWEEN ?1 AND ?2 AND deletes = 0 AND length(sealed_body) = 0"        \
+                  " ORDER BY n")                                                                  \
     X(OUTBOX_DELETE_RUN, "DELETE FROM outpost_outbox WHERE n BETWEEN ?1 AND ?2")                  \
-    X(PENDING_COUNT_RUN, "SELECT count(*) FROM outpost_pending" STORE_KEY_RUN)                    \
+    X(PENDING_FROM, "SELECT family_id, id, generation FROM outpost_pending WHERE type = ?1 AND"   \
+                    " (family_id, id) >= (?2, ?3) ORDER BY family_id, id")                        \
     X(PENDING_DELETE_RUN, "DELETE FROM outpost_pending" STORE_KEY_RUN)                            \
     X(JOURNAL_PUT, "INSERT OR REPLACE INTO outpost_journal (n, type, family_id, id, mutation,"    \
                    " mutation_id, answered_at_ms, version)"                                       \

@@ -145,7 +145,7 @@ static void pump(struct sync *sync, bool in_event)
     enum session_step step = SESSION_WAIT;
     struct rpc_bytes message;
 
-    while (!sync->closed) {
+    while (!sync->closed && !sync->store_failed) {
         if (!sync_session_next(sync->session, &step, &message)) {
             sync->store_failed = true;
             rpc_call_cancel(sync->call);
@@ -156,10 +156,11 @@ static void pump(struct sync *sync, bool in_event)
             rpc_call_send(sync->call, message);
             if (message.len < FLUSH_BYTES)
                 break;
-            sync->pumping = true;
-            if (!in_event)
+            if (!in_event) {
+                sync->pumping = true;
                 rpc_channel_poll(sync->link.channel);
-            sync->pumping = false;
+                sync->pumping = false;
+            }
             rpc_channel_flush(sync->link.channel);
             break;
         case SESSION_HALF_CLOSE:

@@ -362,7 +362,8 @@ class Quarantine(AdminTest):
         bad = new_reading(patient.id, one.facility, systolic=299, diastolic=181)
         one.sync([patient, bad])
         (entry,) = self.quarantined()
-        self.assertNotIn("181", json.dumps(entry).replace(entry["mutation_id"], ""))
+        values = [value for name, value in entry.items() if name != "id" and not name.endswith(("_id", "_ms"))]
+        self.assertNotIn("181", json.dumps(values))
         discarded = self.run_json("quarantine", "discard", entry["mutation_id"])
         self.assertEqual((self.quarantined(), self.status()["quarantined"]), ([], 0))
         (listed,) = self.quarantined("--all")

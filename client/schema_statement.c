@@ -107,20 +107,24 @@ static void put_where_key(struct draft *draft)
         put(draft, " WHERE id = ?1");
 }
 
-/* From one key to another; returns the number of the next parameter. */
-static int put_where_run(struct draft *draft)
+/* From one key to another. */
+static void put_where_run(struct draft *draft)
 {
     const char *family = draft->family_column;
 
-    if (!is_member(draft)) {
+    if (is_member(draft))
+        put(draft,
+            " WHERE \"%s\" BETWEEN ?1 AND ?3 AND (\"%s\" > ?1 OR id >= ?2)"
+            " AND (\"%s\" < ?3 OR id <= ?4)",
+            family, family, family);
+    else
         put(draft, " WHERE id BETWEEN ?1 AND ?2");
-        return 3;
-    }
-    put(draft,
-        " WHERE \"%s\" BETWEEN ?1 AND ?3 AND (\"%s\" > ?1 OR id >= ?2)"
-        " AND (\"%s\" < ?3 OR id <= ?4)",
-        family, family, family);
-    return 5;
+}
+
+/* The number of the parameter after the two keys of put_where_run. */
+static int after_keys(const struct draft *draft)
+{
+    return is_member(draft) ? 5 : 3;
 }
 
 /* family_id and id as the outpost_ tables have them. */
@@ -201,7 +205,7 @@ static void put_settle_run(struct draft *draft)
 {
     put(draft, "UPDATE \"%s\" SET outpost_stamp = ", draft->type->table);
     put_settled(draft);
-    put(draft, ", outpost_version = ?%d", is_member(draft) ? 5 : 3);
+    put(draft, ", outpost_version = ?%d", after_keys(draft));
     put_where_run(draft);
     put(draft, " AND ");
     put_settled(draft);
@@ -212,8 +216,8 @@ static void put_count_run(struct draft *draft)
 {
     put(draft, "SELECT count(*) FROM (SELECT 1");
     put_from(draft);
-    int next = put_where_run(draft);
-    put(draft, " LIMIT ?%d)", next);
+    put_where_run(draft);
+    put(draft, " LIMIT ?%d)", after_keys(draft));
 }
 
 static void put_select_all(struct draft *draft)

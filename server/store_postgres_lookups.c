@@ -103,7 +103,8 @@ static void look_up_known(struct postgres_lookups *lookups, const struct record_
         postgres_array_add_uuid(&families, &k->family);
     }
     if (lookup->count > 0) {
-        /* Where the family puts it, or where all were before they lay by family. */
+        /* Where the family puts it, or else where all were before they lay by family. OFFSET 0
+         * keeps each a look into an index. */
         postgres_query(lookups->conn,
                        "SELECT u.o, m.* FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY"
                        " u(id, family, o), LATERAL (SELECT status, reason, field FROM mutation"
@@ -114,7 +115,9 @@ static void look_up_known(struct postgres_lookups *lookups, const struct record_
                        " '00000000-0000-0000-0000-000000000000' AND mutation_id = u.id OFFSET 0) m"
                        " WHERE u.family <> '00000000-0000-0000-0000-000000000000' AND EXISTS"
                        " (SELECT 1 FROM mutation WHERE region_id = $1 AND family_id ="
-                       " '00000000-0000-0000-0000-000000000000')");
+                       " '00000000-0000-0000-0000-000000000000') AND NOT EXISTS"
+                       " (SELECT 1 FROM mutation WHERE region_id = $1 AND family_id = u.family"
+                       " AND mutation_id = u.id OFFSET 0)");
         postgres_put_uuid(lookups->conn, region);
         postgres_put_array(lookups->conn, &ids);
         postgres_put_array(lookups->conn, &families);

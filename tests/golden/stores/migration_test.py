@@ -17,7 +17,7 @@ import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "blackbox"))
-from peer import Outpostd, Peer, record_pb2, sql  # noqa: E402
+from peer import Outpostd, Peer, record_pb2, sql, sync_pb2  # noqa: E402
 
 READING = 13
 
@@ -82,6 +82,29 @@ class Migration(unittest.TestCase):
             self.assertEqual(before, server.sql(count))
             server.stop()
             server.run("verify")
+        finally:
+            server.close()
+
+    def test_what_was_decided_anew_since_counts(self):
+        """R17: a retry after the migration writes where the family puts it; what stood before is not asked again."""
+        server = RecordedStore("0002")
+        try:
+            server.run("migrate")
+            server.start()
+            encoded = "hex(mutation)" if server.on_sqlite else "encode(mutation, 'hex')"
+            for facility in json.loads(server.run("facility", "list", "--json").stdout)["facilities"]:
+                region = server.id_literal(uuid.UUID(facility["sync_region_id"]).bytes)
+                (row,) = server.sql(f"SELECT {encoded} FROM quarantine WHERE region_id = {region}").split()
+                refused = record_pb2.Mutation.FromString(bytes.fromhex(row))
+                peer = Peer(server, facility["facility_id"])
+                peer.sync([refused])
+                self.assertEqual(sync_pb2.ANSWER_STATUS_QUARANTINED, peer.answers[0].status)
+                family = server.id_literal(refused.family_id)
+                server.sql("INSERT INTO mutation(region_id, mutation_id, status, reason, field, family_id) SELECT region_id,"
+                           f" mutation_id, 1, 0, 0, {family} FROM mutation WHERE region_id = {region} AND status = 3")
+                peer.sync([refused])
+                self.assertEqual(1, len(peer.answers))
+                self.assertNotEqual(sync_pb2.ANSWER_STATUS_QUARANTINED, peer.answers[0].status)
         finally:
             server.close()
 

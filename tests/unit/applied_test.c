@@ -61,6 +61,7 @@ static void test_R7_all_are_settled(void)
     CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM patient WHERE outpost_version = 1"
                                         " AND outpost_stamp <> 0"),
                     PATIENTS);
+    CU_ASSERT_FALSE(device.result.recounted);
     expect_same(&device, server);
     tear_down();
 }
@@ -192,6 +193,7 @@ static void test_R7_few_among_many(void)
                  " SELECT id, 150, 95 FROM patient");
     CU_ASSERT_TRUE(device_sync(&device, server, whole));
     CU_ASSERT_EQUAL(device.result.pushed, PATIENTS);
+    CU_ASSERT_FALSE(device.result.recounted);
     expect_same(&device, server);
     tear_down();
 }

@@ -192,6 +192,24 @@ static void test_roots_wait_for_a_late_global_record(void)
     tear_down();
 }
 
+/* R14: deletions go last and children first, so that none goes before all are sealed. */
+static void test_R14_deletions_wait_for_all_that_is_sealed(void)
+{
+    struct sync_session_options options = {.now_ms = 1, .seal_part = 2};
+
+    device_open(&device, 1, &outpost_v1_schema);
+    insert_patients(5);
+    insert_readings("N%");
+    server = mini_server_new(&outpost_v1_schema);
+    CU_ASSERT_TRUE(device_sync(&device, server, whole));
+    app(&device, "DELETE FROM patient");
+    CU_ASSERT_TRUE_FATAL(sync_session_new(&device.store, &options, &session));
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 2);
+    CU_ASSERT_STRING_EQUAL(steps(), "hpdc");
+    CU_ASSERT_EQUAL(app_number(&device, "SELECT count(*) FROM outpost_outbox"), 10);
+    tear_down();
+}
+
 /* At most four pushes wait for answers; Welcome's batch counts from then on. */
 static void test_window_of_four_pushes(void)
 {
@@ -375,6 +393,7 @@ int main(void)
         SUITE_TEST(test_nothing_to_push_is_one_flight),
         SUITE_TEST(test_sealed_in_parts),
         SUITE_TEST(test_roots_wait_for_a_late_global_record),
+        SUITE_TEST(test_R14_deletions_wait_for_all_that_is_sealed),
         SUITE_TEST(test_window_of_four_pushes),
         SUITE_TEST(test_the_last_welcomes_batch_counts_before_the_next),
         SUITE_TEST(test_follow_closes_when_asked),

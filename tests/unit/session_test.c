@@ -192,6 +192,25 @@ static void test_roots_wait_for_a_late_global_record(void)
     tear_down();
 }
 
+/* However small the pushes, no more is sealed ahead than one and a part. */
+static void test_sealing_keeps_to_the_pace_of_pushes(void)
+{
+    struct sync_session_options options = {.now_ms = 1, .seal_part = 4};
+
+    device_open(&device, 1, &outpost_v1_schema);
+    insert_patients(60);
+    server = mini_server_new(&outpost_v1_schema);
+    CU_ASSERT_TRUE_FATAL(sync_session_new(&device.store, &options, &session));
+    CU_ASSERT_STRING_EQUAL(steps(), "hpppp");
+    CU_ASSERT_TRUE(receive_welcome(1));
+    for (int push = 0; push < 12; push++) {
+        CU_ASSERT_TRUE(receive_answers(push < 4 ? 4 : 1, 0));
+        CU_ASSERT_STRING_EQUAL(steps(), "p");
+    }
+    CU_ASSERT_TRUE(app_number(&device, "SELECT count(*) FROM outpost_outbox") <= 4 + 1 + 4);
+    tear_down();
+}
+
 /* R14: deletions go last and children first, so that none goes before all are sealed. */
 static void test_R14_deletions_wait_for_all_that_is_sealed(void)
 {
@@ -393,6 +412,7 @@ int main(void)
         SUITE_TEST(test_nothing_to_push_is_one_flight),
         SUITE_TEST(test_sealed_in_parts),
         SUITE_TEST(test_roots_wait_for_a_late_global_record),
+        SUITE_TEST(test_sealing_keeps_to_the_pace_of_pushes),
         SUITE_TEST(test_R14_deletions_wait_for_all_that_is_sealed),
         SUITE_TEST(test_window_of_four_pushes),
         SUITE_TEST(test_the_last_welcomes_batch_counts_before_the_next),
